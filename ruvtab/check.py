@@ -1,0 +1,258 @@
+"""The rules of meaning that a pack must keep; each rule is a function that yields faults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise, product
+from pathlib import Path
+
+import polars as pl
+
+from ruvtab.errors import Fault, PackError
+from ruvtab.pack import Pack, Wording, default_pack, line_of, read
+from ruvtab.wording import INPUT, Choice, Form, Slot
+
+KINDS = {"adverb", "noun", "plural", "name", "phrase", "term", "clause", "question", "verb", "gerund", "code", "quantity"}
+_BARE = {"noun", "plural", "name"}
+_UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
+
+
+@dataclass(frozen=True)
+class _Checker:
+    pack: Pack
+    identifies: dict[tuple[str, str, tuple[str, ...]], str] = field(default_factory=dict)
+    shares: dict[tuple[str, tuple[str, ...]], set[tuple[str, str]]] = field(default_factory=dict)
+
+    @cached_property
+    def families(self) -> list[dict[str, object]]:
+        return self.pack.families.to_dicts()
+
+    def at(self, wording: Wording, message: str) -> Fault:
+        """Put a fault where the wording stands."""
+        if wording.family < 0:
+            file = self.pack.root / "frames.toml"
+            return Fault(file, line_of(file, wording.text), message)
+        family, level = self.families[wording.family], list(self.pack.taxonomy.levels)[wording.level]
+        file = Path(str(family["file"]))
+        return Fault(file, line_of(file, f'id = "{family["id"]}"', f".{level}]", wording.text), message)
+
+    def rows(self, table: str, domain: str) -> pl.DataFrame:
+        """Rows of a table that serve a domain: its own and those for any."""
+        lf = self.pack.tables[table]
+        return lf.filter((pl.col("domain") == domain) | pl.col("domain").is_null())
+
+    def twins(self, table: str, domain: str, columns: tuple[str, ...]) -> str:
+        """Name two rows of a domain that the columns do not tell apart, or nothing."""
+        key = (table, domain, columns)
+        if key not in self.identifies:
+            twice = self.rows(table, domain).filter(pl.struct(columns).is_duplicated())
+            lines = twice.sort(*columns, "@line")["@line"].to_list()[:2]
+            self.identifies[key] = f"lines {lines[0]} and {lines[1]} of {table}.csv" if lines else ""
+        return self.identifies[key]
+
+    def common_domains(self, table: str, columns: tuple[str, ...]) -> set[tuple[str, str]]:
+        """Pairs of domains in which some row of the table reads the same by these columns."""
+        key = (table, columns)
+        if key not in self.shares:
+            lf = self.pack.tables[table]
+            if lf["domain"].null_count():
+                self.shares[key] = set(product(self.pack.taxonomy.domains, repeat=2))
+            else:
+                domains = lf.group_by(*columns).agg(pl.col("domain").unique()).filter(pl.col("domain").list.len() > 1)
+                self.shares[key] = {pair for row in domains["domain"].to_list() for pair in product(row, repeat=2)}
+        return self.shares[key]
+
+
+def faults_of(pack: Pack) -> list[Fault]:
+    """Find every fault of meaning in a pack, in file and line order."""
+    checker = _Checker(pack)
+    known = [w for w in pack.wordings if not any(True for _ in _unknown_slots(checker, w))]
+    faults = [f for w in pack.wordings for f in _unknown_slots(checker, w)]
+    faults += [f for rule in _WORDING_RULES for w in known for f in rule(checker, w)]
+    faults += [f for rule in _PACK_RULES for f in rule(checker)]
+    return sorted(set(faults))
+
+
+def load(root: Path | None = None) -> Pack:
+    """Read a pack, the default one when `root` is None, and refuse it with all its faults at once (PackError)."""
+    pack, faults = read(default_pack() if root is None else Path(root))
+    if faults := faults + faults_of(pack):
+        raise PackError(faults)
+    return pack
+
+
+def slots_of(form: Form) -> list[Slot]:
+    """List the slots of a form, in order."""
+    return [piece for piece in form if isinstance(piece, Slot)]
+
+
+def _columns(form: Form, table: str) -> tuple[str, ...]:
+    return tuple(sorted({s.column for s in slots_of(form) if s.table == table and not s.second}))
+
+
+def _unknown_slots(checker: _Checker, wording: Wording) -> Iterator[Fault]:
+    for slot in {s for form in wording.forms for s in slots_of(form)}:
+        table = checker.pack.tables.get(slot.table)
+        if slot == INPUT:
+            if wording.role != "frame":
+                yield checker.at(wording, "{} stands for the input and belongs in frames.toml only")
+        elif table is None:
+            yield checker.at(wording, f"unknown table in slot {slot}; tables are {', '.join(checker.pack.tables)}")
+        elif slot.column not in table.columns[1:-1]:
+            yield checker.at(wording, f"unknown column in slot {slot}; {slot.table} has {', '.join(table.columns[1:-1])}")
+
+
+def _empty_tables(checker: _Checker, wording: Wording) -> Iterator[Fault]:
+    domains = checker.families[wording.family]["domains"] if wording.family >= 0 else checker.pack.taxonomy.domains
+    for table in {s.table for form in wording.forms for s in slots_of(form) if s != INPUT}:
+        for domain in domains:  # type: ignore[attr-defined]
+            if checker.rows(table, domain).is_empty():
+                yield checker.at(wording, f"table {table} has no row for domain {domain}; add rows or drop the domain from the family")
+
+
+def _articles(checker: _Checker, wording: Wording) -> Iterator[Fault]:
+    for slot in {s for form in wording.forms for s in slots_of(form) if s.article}:
+        kind = checker.pack.kinds.get(slot.table, {}).get(slot.column, "noun")
+        if kind != "noun":
+            yield checker.at(wording, f"{slot} puts an article before a {kind}; only a bare noun takes one")
+
+
+def _adjacent_slots(checker: _Checker, wording: Wording) -> Iterator[Fault]:
+    for form in wording.forms:
+        for left, right in pairwise(form):
+            if isinstance(left, Slot) and isinstance(right, Slot):
+                yield checker.at(wording, f"{left} and {right} touch; put a word or a comma between them")
+
+
+def _untidy(checker: _Checker, wording: Wording) -> Iterator[Fault]:
+    """Doubled or stray spaces in any reading, and two readings that are the same text."""
+    for form in wording.forms:
+        for run in _runs(form):
+            texts = ["".join(t) for t in product(*run)] if _n(run) <= 4096 else [c for choice in run for c in choice]
+            bad = next((t for t in texts if _UNTIDY.search(t)), None)
+            if bad is not None:
+                yield checker.at(wording, f"untidy spacing or punctuation in {bad!r}")
+            if _n(run) <= 4096 and len(set(texts)) < len(texts):
+                yield checker.at(wording, "two choices of alternatives give the same text; drop one")
+        first, last = (piece if isinstance(piece, tuple) and not isinstance(piece, Slot) else () for piece in (*form[:1], *form[-1:]) or ((), ()))
+        if any(text[:1] == " " for text in first) or any(text[-1:] == " " for text in last):
+            yield checker.at(wording, "a reading begins or ends with a space; move the space inside the alternation")
+
+
+def _runs(form: Form) -> Iterator[list[Choice]]:
+    run: list[Choice] = []
+    for piece in form:
+        if isinstance(piece, Slot):
+            yield run
+            run = []
+        else:
+            run.append(piece)
+    yield run
+
+
+def _n(run: list[Choice]) -> int:
+    total = 1
+    for choice in run:
+        total *= len(choice)
+    return total
+
+
+def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:
+    """Every input names each scenario table by columns that tell its rows apart, and tells its domains apart."""
+    if wording.role != "input":
+        return
+    family = checker.families[wording.family]
+    tables, domains = family["scenario"], family["domains"]
+    for form in wording.forms:
+        used = {table: _columns(form, table) for table in tables}  # type: ignore[attr-defined]
+        for table in [t for t in used if t in checker.pack.tables]:
+            if not used[table]:
+                yield checker.at(wording, f"does not use scenario table {table}; name one of its columns, or drop the table from scenario")
+                continue
+            for domain in domains:  # type: ignore[attr-defined]
+                if twins := checker.twins(table, domain, used[table]):
+                    yield checker.at(wording, f"does not tell its scenario: {twins} read the same by {', '.join(used[table])}; "
+                                              "use a column that differs, or change a row")
+                    break
+        pairs = {(a, b) for a, b in product(domains, repeat=2) if a < b}  # type: ignore[call-overload]
+        told = [t for t, columns in used.items() if columns]
+        mixed = sorted(pair for pair in pairs if all(pair in checker.common_domains(t, used[t]) for t in told))
+        if mixed:
+            yield checker.at(wording, f"can read the same in {mixed[0][0]} and {mixed[0][1]}: no scenario table's values differ between "
+                                      "them; use a column that is the domain's own, or change the rows that both have")
+
+
+def _scenario_tables(checker: _Checker) -> Iterator[Fault]:
+    framed = {s.table for w in checker.pack.wordings if w.role == "frame" for form in w.forms for s in slots_of(form)}
+    for family in checker.families:
+        file = Path(str(family["file"]))
+        line = line_of(file, f'id = "{family["id"]}"', "scenario")
+        for table in family["scenario"]:  # type: ignore[attr-defined]
+            if table not in checker.pack.tables:
+                yield Fault(file, line, f"unknown scenario table {table!r}; tables are {', '.join(checker.pack.tables)}")
+            elif table in framed:
+                yield Fault(file, line, f"scenario table {table!r} is used by frames too; take it out of one of them")
+            else:
+                for domain in family["domains"]:  # type: ignore[attr-defined]
+                    if checker.rows(table, domain).is_empty():
+                        yield Fault(file, line, f"scenario table {table} has no row for domain {domain}; add rows or drop the domain")
+
+
+def _equal_wordings(checker: _Checker) -> Iterator[Fault]:
+    first: dict[tuple[str, str], Wording] = {}
+    for wording in checker.pack.wordings:
+        scope = wording.role if wording.role != "context" else f"context {wording.family} {wording.level}"
+        key = (scope, " ".join(wording.text.lower().split()))
+        if key in first:
+            other = first[key]
+            where = "" if other.family < 0 else f" in {checker.families[other.family]['id']}"
+            yield checker.at(wording, f"the same wording stands already{where}: {wording.text!r:.70}; every wording must differ")
+        first.setdefault(key, wording)
+
+
+def _frames(checker: _Checker) -> Iterator[Fault]:
+    for wording in checker.pack.wordings:
+        if wording.role == "frame" and any(slots_of(form).count(INPUT) != 1 for form in wording.forms):
+            yield checker.at(wording, "a frame needs exactly one {}, where the input goes")
+
+
+def _kinds(checker: _Checker) -> Iterator[Fault]:
+    """Values are the kind of phrase that columns.toml says."""
+    file = checker.pack.root / "vocabulary" / "columns.toml"
+    for table, columns in checker.pack.kinds.items():
+        if table not in checker.pack.tables:
+            yield Fault(file, line_of(file, f"[{table}]"), f"table {table} has no file {table}.csv")
+            continue
+        lf = checker.pack.tables[table]
+        for column, kind in columns.items():
+            line = line_of(file, f"[{table}]", f"{column} =")
+            if column not in lf.columns[1:-1]:
+                yield Fault(file, line, f"{table}.csv has no column {column}")
+            elif kind not in KINDS:
+                yield Fault(file, line, f"unknown kind {kind!r}; kinds are {', '.join(sorted(KINDS))}")
+            else:
+                wrong = lf.filter(_breaks_kind(kind, column))
+                for value, row in zip(wrong[column], wrong["@line"], strict=True):
+                    yield Fault(checker.pack.root / "vocabulary" / f"{table}.csv", row, f"{column} {value!r:.60} is not a {kind} as columns.toml means it")
+
+
+def _breaks_kind(kind: str, column: str) -> pl.Expr:
+    value = pl.col(column)
+    if kind in _BARE:
+        return value.str.contains(r"^(?i:a|an|the|our|my) ")
+    if kind == "question":
+        return ~value.str.contains(r"^(how|why|where|which|what|whether|when|who|whose)\b") | value.str.ends_with("?")
+    if kind == "verb":
+        return value.str.contains(r"^to |\.$")
+    if kind == "gerund":
+        return ~value.str.contains(r"^\w+ing\b")
+    return value.str.contains(r"[^.]\.$") if kind == "clause" else pl.lit(False)
+
+
+_WORDING_RULES: tuple[Callable[[_Checker, Wording], Iterator[Fault]], ...] = (
+    _empty_tables, _articles, _adjacent_slots, _untidy, _scenario_told,
+)
+_PACK_RULES: tuple[Callable[[_Checker], Iterator[Fault]], ...] = (_scenario_tables, _equal_wordings, _frames, _kinds)

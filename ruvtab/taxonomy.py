@@ -1,0 +1,71 @@
+"""Labels as data: categories with their agents, levels, domains, models, and the routing table between them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import polars as pl
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= bounds[0] <= bounds[1] <= 1:
+        raise ValueError("needs [low, high] with 0 <= low <= high <= 1")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+
+
+class Category(BaseModel):
+    """What one category of task is answered by: its agent, its quality range, and a model per level."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agent: Label
+    quality: Range
+    routing: dict[Label, Label]
+
+
+class Taxonomy(BaseModel):
+    """The labels of a pack, in code order. `levels` maps each level to its share of rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    categories: dict[Label, Category] = Field(min_length=1)
+    levels: dict[Label, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
+    domains: list[Label] = Field(min_length=1)
+    models: list[Label] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Taxonomy:
+        faults = [
+            f"routing of {name} has no model for level {level}; add one"
+            for name, category in self.categories.items()
+            for level in self.levels
+            if level not in category.routing
+        ]
+        faults += [
+            f"routing of {name} sends {level} to {model!r}; levels are {list(self.levels)}, models are {self.models}"
+            for name, category in self.categories.items()
+            for level, model in category.routing.items()
+            if level not in self.levels or model not in self.models
+        ]
+        faults += [f"{label!r} stands twice in {field}" for field in ("domains", "models")
+                   for label in sorted({x for x in getattr(self, field) if getattr(self, field).count(x) > 1})]
+        if abs(sum(self.levels.values()) - 1) > 1e-6:
+            faults.append(f"shares of levels sum to {sum(self.levels.values()):g}; make them sum to 1")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def routing(self) -> pl.DataFrame:
+        """One row per category and complexity, in code order: category, complexity, output_agent, expected_model."""
+        names = pl.DataFrame({"category": list(self.categories), "output_agent": [c.agent for c in self.categories.values()]})
+        models = [c.routing[level] for c in self.categories.values() for level in self.levels]
+        return names.join(pl.DataFrame({"complexity": list(self.levels)}), how="cross", maintain_order="left_right").select(
+            "category", "complexity", "output_agent", pl.Series("expected_model", models)
+        )
