@@ -20,7 +20,7 @@ _BARE = {"noun", "plural", "name"}
 _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Checker:
     pack: Pack
     identifies: dict[tuple[str, str, tuple[str, ...]], str] = field(default_factory=dict)
@@ -29,6 +29,15 @@ class _Checker:
     @cached_property
     def families(self) -> list[dict[str, object]]:
         return self.pack.families.to_dicts()
+
+    @cached_property
+    def paired(self) -> list[set[str]]:
+        """Tables that the inputs of each family use in two rows at once."""
+        found: list[set[str]] = [set() for _ in self.families]
+        for wording in self.pack.wordings:
+            if wording.role == "input":
+                found[wording.family] |= {s.table for form in wording.forms for s in slots_of(form) if s.second}
+        return found
 
     def at(self, wording: Wording, message: str) -> Fault:
         """Put a fault where the wording stands."""
@@ -168,6 +177,9 @@ def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:
     tables, domains = family["scenario"], family["domains"]
     for form in wording.forms:
         used = {table: _columns(form, table) for table in tables}  # type: ignore[attr-defined]
+        for table in sorted(checker.paired[wording.family] & set(used)):
+            if not any(s.table == table and s.second for s in slots_of(form)):
+                yield checker.at(wording, f"does not use {table}#2, as other inputs of the family do; then the scenario is a pair, and every input names both")
         for table in [t for t in used if t in checker.pack.tables]:
             if not used[table]:
                 yield checker.at(wording, f"does not use scenario table {table}; name one of its columns, or drop the table from scenario")
@@ -214,6 +226,10 @@ def _equal_wordings(checker: _Checker) -> Iterator[Fault]:
 
 
 def _frames(checker: _Checker) -> Iterator[Fault]:
+    framed = {s.table for w in checker.pack.wordings if w.role == "frame" for form in w.forms for s in slots_of(form)}
+    for wording in checker.pack.wordings:
+        for slot in {s for form in wording.forms for s in slots_of(form) if s.second and s.table in framed}:
+            yield checker.at(wording, f"{slot}: a table that frames use has no second row; take {slot.table} out of frames.toml, or the #2 out of here")
     for wording in checker.pack.wordings:
         if wording.role == "frame" and any(slots_of(form).count(INPUT) != 1 for form in wording.forms):
             yield checker.at(wording, "a frame needs exactly one {}, where the input goes")

@@ -1,0 +1,256 @@
+"""Integers to text and labels. A row's text is a gather of fragments from one pool and one concatenation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from ruvtab.config import SPLITS
+from ruvtab.draw import MAX_SIDE, U64, below, bits, key_of, mixed, permute
+from ruvtab.lexicon import FIRST_DETAIL
+from ruvtab.pack import Pack
+from ruvtab.plan import ORIGINS, Plan
+from ruvtab.schema import SCHEMA
+
+U32 = npt.NDArray[np.uint32]
+I64 = npt.NDArray[np.int64]
+
+_BASE = np.uint64(0x5851F42D4C957F2D)
+_SEPARATOR = "\x1f"
+_u = np.uint64
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text per row, still in fragments: pool numbers row by row, and fragments per row."""
+
+    fragments: U32
+    per_row: I64
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a plan: the plan's integers with site and quality (thousandths), the two texts, and row ids."""
+
+    rows: pl.DataFrame
+    input: Text
+    context: Text
+    ids: U64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Renderer:
+    """Renders any rows of a plan; holds what all chunks share."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        lexicon = plan.lexicon
+        self.pool = pa.array(lexicon.pool, pa.string())
+        encoded = [text.encode() for text in lexicon.pool]
+        self._n_bytes = np.array([len(text) for text in encoded], np.int64)
+        self._hashes = np.array([_hash(text) for text in encoded], np.uint64)
+        self._powers = _powers(4096)
+        sites = lexicon.sites
+        self._site = {c: sites[c].fill_null(0).cast(pl.UInt64).to_numpy() for c in ("input", "n_inputs", "context", "n_contexts", "span", "facts")}
+        self._quality = np.round(sites["quality"].fill_null(0).to_numpy() * 1000).astype(np.int64)
+        self._range = _quality_ranges(plan.pack)
+        self._keys = np.array([key_of(plan.config.seed, f"phrasing/{k}") for k in plan.cells["name"]], _u)
+
+    @cached_property
+    def labels(self) -> pl.DataFrame:
+        """One row per site: family, language, output_agent and the labels that all its rows share."""
+        pack, taxonomy = self.plan.pack, self.plan.pack.taxonomy
+        levels = pl.DataFrame({"complexity": list(taxonomy.levels)})
+        cells = self.plan.lexicon.cells.select("category", "domain", "family").with_columns(
+            pl.lit(pl.Series(list(taxonomy.categories))).gather("category").alias("category"),
+            pl.lit(pl.Series(taxonomy.domains)).gather("domain").alias("domain"),
+            pl.lit(pack.families["id"]).gather("family").alias("family"),
+            pl.lit(pack.families["tags"]).gather("family").alias("tags"),
+            pl.lit(pack.meta.language).alias("language"),
+        )
+        return cells.join(levels, how="cross", maintain_order="left_right").join(
+            taxonomy.routing, on=["category", "complexity"], how="left", validate="m:1", maintain_order="left")
+
+    def chunk(self, start: int, stop: int) -> Chunk:
+        """Render rows [start, stop) into fragments, quality and ids."""
+        rows = self.plan.rows(start, stop)
+        n_levels = len(self.plan.pack.taxonomy.levels)
+        rows = rows.with_columns(site=pl.col("cell") * n_levels + pl.col("level"))
+        lanes, spans, facts = self._phrased(rows)
+        texts = [self._gathered(lanes, spans[:3]), self._gathered(lanes, spans[3:])]
+        site, origin = rows["site"].to_numpy(), rows["origin"].to_numpy()
+        return Chunk(rows.with_columns(pl.Series("quality", self._scored(site, origin, facts))), texts[0], texts[1], self._ids(*texts))
+
+    def batch(self, chunk: Chunk) -> pa.RecordBatch:
+        """Make the Arrow batch of a chunk, in the columns of schema.SCHEMA."""
+        shared = self._label_arrays
+        site = pa.array(chunk.rows["site"].to_numpy())
+        columns = {name: values.take(site) for name, values in shared.items()}
+        columns |= {
+            "id": _hex(chunk.ids), "group_id": _hex(chunk.rows["group"].to_numpy()),
+            "origin": _named(ORIGINS, chunk.rows["origin"]), "split": _named(SPLITS, chunk.rows["split"]),
+            "input": self._joined(chunk.input), "context": self._joined(chunk.context),
+            "quality_score": pa.array((chunk.rows["quality"].to_numpy() / 1000).astype(np.float32)),
+        }
+        return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+    @cached_property
+    def _label_arrays(self) -> dict[str, pa.Array]:
+        table = self.labels.to_arrow()
+        return {name: table[name].combine_chunks().cast(SCHEMA.field(name).type) for name in table.column_names}
+
+    def _phrased(self, rows: pl.DataFrame) -> tuple[U32, list[tuple[I64, I64]], U64]:
+        """Choose each row's wording, context, details, alternatives and frame.
+
+        Returns the lanes (rows × lanes), the (first position, positions) of frame prefix, input, frame suffix and
+        context, and how many facts the phrasing states.
+        """
+        at, lexicon = self._site, self.plan.lexicon
+        cell, site = rows["cell"].to_numpy(), rows["site"].to_numpy()
+        scenario, place = rows["scenario"].to_numpy(), rows["place"].to_numpy()
+        key = bits(scenario * _u(len(self.plan.pack.taxonomy.levels)) + rows["level"].to_numpy(), self._keys[cell])
+        w = (place + (key & _u(0xFFFF))) % at["n_inputs"][site]
+        i = place // at["n_inputs"][site]
+        c = (i + w + (key >> _u(16) & _u(0xFFFF))) % at["n_contexts"][site]
+        i //= at["n_contexts"][site]
+        span = np.minimum(at["span"][site], _u(MAX_SIDE))
+        again, i = i // span, i % span
+        wording, context = at["input"][site] + w, at["context"][site] + c
+        details = lexicon.detail_rows[site]
+        radix = np.where(lexicon.uses[wording] | lexicon.uses[context], details[:, :, 1], _u(1))
+        n_detail, ways = radix.prod(axis=1, dtype=_u), lexicon.forms[:, 2]
+        pair = mixed(key + w * _u(0x9E3779B97F4A7C15) + c * _u(0xC2B2AE3D27D4EB4F))
+        chosen = permute(i, n_detail, ways[wording] * ways[context], pair)
+        lanes = np.zeros((len(rows), FIRST_DETAIL + lexicon.n_details + 3), np.uint32)
+        left = scenario
+        for t in range(lexicon.scenario_rows.shape[1]):
+            first, n = lexicon.scenario_rows[cell, t, 0], lexicon.scenario_rows[cell, t, 1]
+            lanes[:, 1 + t] = first + left % n
+            left = left // n
+        left = chosen % n_detail
+        for d in range(lexicon.n_details):
+            lanes[:, FIRST_DETAIL + d] = details[:, d, 0] + left % radix[:, d]
+            left = left // radix[:, d]
+        left = chosen // n_detail
+        lanes[:, -3], lanes[:, -2] = left % ways[wording], left // ways[wording]
+        spans = [self._span(wording), self._span(context)]
+        around = self._framed(lanes, details, radix, bits(chosen, pair), again)
+        return lanes, [around[0], spans[0], around[1], spans[1]], lexicon.forms[wording, 3] + lexicon.forms[context, 3]
+
+    def _framed(self, lanes: U32, details: U64, radix: U64, drawn: U64, again: U64) -> list[tuple[I64, I64]]:
+        """Put a frame round the share of rows that gets one, and round all rows that say a phrasing once more."""
+        lexicon = self.plan.lexicon
+        nothing = np.zeros(len(lanes), np.int64)
+        if not len(lexicon.frames) or not lexicon.frame_share:
+            return [(nothing, nothing)] * 2
+        framed = (again > 0) | (drawn >> _u(40) < _u(round(lexicon.frame_share * 2**24)))
+        frame = lexicon.frames[((drawn & _u(0xFFFFFF)) + again) % _u(len(lexicon.frames))]
+        lanes[:, -1] = frame[:, 2]
+        for d in range(lexicon.n_framed_details):
+            free = details[:, d, 0] + below(bits(drawn, _u(d)), details[:, d, 1])
+            lanes[:, FIRST_DETAIL + d] = np.where(radix[:, d] == 1, free, lanes[:, FIRST_DETAIL + d])
+        return [(first, np.where(framed, n, 0)) for first, n in (self._span(frame[:, 0]), self._span(frame[:, 1]))]
+
+    def _span(self, form: U64) -> tuple[I64, I64]:
+        positions = self.plan.lexicon.forms[form, :2].astype(np.int64)
+        return positions[:, 0], positions[:, 1]
+
+    def _gathered(self, lanes: U32, spans: list[tuple[I64, I64]]) -> Text:
+        """Turn the positions of each row's forms, one form after the other, into pool numbers."""
+        counts = np.stack([n for _, n in spans], axis=1)
+        firsts = np.stack([first for first, _ in spans], axis=1)
+        flat = counts.ravel()
+        ends = np.cumsum(flat)
+        position = np.repeat(firsts.ravel() - (ends - flat), flat) + np.arange(ends[-1] if len(ends) else 0)
+        per_row = counts.sum(axis=1)
+        row = np.repeat(np.arange(len(lanes)), per_row)
+        at = self.plan.lexicon.positions[position]
+        return Text(at[:, 0] + lanes[row, at[:, 1]] // at[:, 2] % at[:, 3], per_row)
+
+    def _scored(self, site: npt.NDArray[np.uint32], origin: npt.NDArray[np.uint8], facts: U64) -> npt.NDArray[np.int64]:
+        """Score quality in thousandths: the template's, or for origins with a range, where the phrasing's facts put it.
+
+        Category ranges hold, but a category's floor never lifts a row above its origin's ceiling.
+        """
+        category = self.plan.lexicon.cells["category"].to_numpy()[site // len(self.plan.pack.taxonomy.levels)]
+        low, high = self._range.by_origin[origin, 0], self._range.by_origin[origin, 1]
+        fullness = facts.astype(np.int64) * 1000 // np.maximum(self._site["facts"][site].astype(np.int64), 1)
+        ranged = low + (high - low) * fullness // 1000
+        floor, ceiling = self._range.by_category[category, 0], self._range.by_category[category, 1]
+        return np.where(low < 0, self._quality[site], np.minimum(np.clip(ranged, floor, ceiling), high))
+
+    def _joined(self, text: Text) -> pa.StringArray:
+        """Concatenate each row's fragments: one take, whose data is the column's data."""
+        taken = self.pool.take(pa.array(text.fragments))
+        _, offsets, data = taken.buffers()
+        ends = np.frombuffer(offsets, np.int32)[np.concatenate(([0], np.cumsum(text.per_row)))]
+        return pa.StringArray.from_buffers(len(text.per_row), pa.py_buffer(np.ascontiguousarray(ends)), data)
+
+    def _ids(self, first: Text, second: Text) -> U64:
+        """Hash each row's texts: a polynomial of the UTF-8 bytes of `input`, a separator and `context`, scrambled."""
+        behind, length = self._hashed(second, np.zeros(len(second.per_row), np.int64))
+        ahead, _ = self._hashed(first, length + 1)
+        return mixed(ahead + _u(_hash(_SEPARATOR.encode())) * self._powers[length] + behind)
+
+    def _hashed(self, text: Text, after: I64) -> tuple[U64, I64]:
+        """Hash each row's text as it stands `after` bytes before the end; also return its length in bytes."""
+        ends = np.cumsum(self._n_bytes[text.fragments])
+        row_ends = np.concatenate((np.zeros(1, np.int64), ends))[np.cumsum(text.per_row)]
+        distance = np.repeat(row_ends + after, text.per_row) - ends
+        longest = int(distance.max(initial=0))
+        if longest >= len(self._powers):
+            self._powers = _powers(2 * longest)
+        terms = np.cumsum(self._hashes[text.fragments] * self._powers[distance], dtype=_u)
+        upto = np.concatenate((np.zeros(1, _u), terms))[np.cumsum(text.per_row)]
+        return np.diff(upto, prepend=_u(0)), np.diff(row_ends, prepend=0)
+
+
+def row_id(input_text: str, context: str) -> str:
+    """Compute the id of a row from its texts: 16 hex digits, the same in every build, pack and version."""
+    value = _hash(f"{input_text}{_SEPARATOR}{context}".encode())
+    return f"{int(mixed(np.array([value], _u))[0]):016x}"
+
+
+@dataclass(frozen=True)
+class _Ranges:
+    by_origin: npt.NDArray[np.int64]
+    by_category: npt.NDArray[np.int64]
+
+
+def _quality_ranges(pack: Pack) -> _Ranges:
+    origins = [pack.meta.quality.get(origin, (-1, -1)) for origin in ORIGINS]
+    categories = [c.quality for c in pack.taxonomy.categories.values()]
+    return _Ranges(*(np.round(np.array(bounds) * 1000).astype(np.int64) for bounds in (origins, categories)))
+
+
+def _hash(text: bytes) -> int:
+    total, base = 0, int(_BASE)
+    for byte in text:
+        total = (total * base + byte + 1) % 2**64
+    return total
+
+
+def _powers(n: int) -> U64:
+    return np.concatenate((np.ones(1, _u), np.cumprod(np.full(n, _BASE), dtype=_u)))
+
+
+def _named(names: tuple[str, ...], codes: pl.Series) -> pa.StringArray:
+    return pa.array(names, pa.string()).take(pa.array(codes.to_numpy()))
+
+
+_NIBBLES = np.frombuffer(b"0123456789abcdef", np.uint8)
+_HEX = np.stack([_NIBBLES[np.arange(65536) >> shift & 15] for shift in (12, 8, 4, 0)], axis=1)
+
+
+def _hex(values: U64) -> pa.StringArray:
+    """Write 64-bit numbers as 16 hex digits."""
+    quarters = values.astype(">u8").view(">u2")
+    digits = _HEX[quarters.astype(np.intp)]
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(np.arange(0, 16 * len(values) + 1, 16, dtype=np.int32)), pa.py_buffer(np.ascontiguousarray(digits)))
