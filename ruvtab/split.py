@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from ruvtab.config import SPLITS
 from ruvtab.draw import key_of
 
 
@@ -48,3 +49,17 @@ def held_out_subjects(groups: pl.DataFrame, share: float, seed: int) -> pl.DataF
                 chosen.append((category, subject))
                 held += n
     return pl.DataFrame(chosen, schema={"category": groups.schema["category"], "subject": pl.String}, orient="row")
+
+
+def split_of_groups(examples: pl.DataFrame, shares: tuple[float, float, float]) -> pl.DataFrame:
+    """Deal the groups of a frame to splits: one row per group with group_id and split.
+
+    Needs group_id, category, complexity, domain; a group's stratum is that of its first row. Group ids are scrambled
+    already, so their order is the draw.
+    """
+    groups = examples.group_by("group_id", maintain_order=True).agg(pl.struct("category", "complexity", "domain").first().alias("stratum")).with_columns(
+        pl.col("stratum").rank("dense")).with_columns(place=pl.col("group_id").rank("ordinal").over("stratum") - 1)
+    strata = groups.group_by("stratum").agg(groups=pl.len().cast(pl.Int64)).with_columns(held_out=pl.lit(False)).sort("stratum")
+    cuts = with_split_cuts(strata, shares).select("stratum", "cut_1", "cut_2")
+    code = (pl.col("place") >= pl.col("cut_1")).cast(pl.UInt8) + (pl.col("place") >= pl.col("cut_2")).cast(pl.UInt8)
+    return groups.join(cuts, on="stratum", how="left", validate="m:1", maintain_order="left").select("group_id", split=pl.lit(pl.Series(SPLITS)).gather(code))

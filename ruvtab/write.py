@@ -1,0 +1,207 @@
+"""Chunks to bytes and files: JSON lines, pretty JSON, Parquet. Every file is written under another name and renamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ruvtab.config import SPLITS
+from ruvtab.plan import ORIGINS
+from ruvtab.render import Chunk, Renderer, Text
+from ruvtab.schema import JSON_ORDER, METADATA, SCHEMA
+
+ROW_GROUP = 65_536
+_HOLES = ("input", "context", "quality_score", "id", "group_id", "origin", "split")
+
+
+class JsonWriter:
+    """Turns chunks into JSON text by one gather of ready-made fragments; its bytes are those of `json.dumps`.
+
+    `indent` None writes one compact object per line; a number writes the objects of a pretty list, without its brackets.
+    """
+
+    def __init__(self, renderer: Renderer, indent: int | None = None) -> None:
+        pool = [json.dumps(text, ensure_ascii=False)[1:-1] for text in renderer.plan.lexicon.pool]
+        self._first: dict[str, int] = {}
+
+        def add(name: str, texts: list[str]) -> None:
+            self._first[name] = len(pool)
+            pool.extend(texts)
+
+        parts = [_skeleton(labels, indent) for labels in renderer.labels.fill_null("").to_dicts()]
+        opening, between, head, tail, to_group, to_origin, to_split, end = ([p[i] for p in parts] for i in range(len(_HOLES) + 1))
+        add("opening", opening[:1])
+        add("between", between[:1])
+        add("head", head)
+        add("quality", [repr(q / 1000) for q in range(1001)])
+        add("tail", tail)
+        add("hex", [f"{i:04x}" for i in range(65536)])
+        add("to_group", to_group[:1])
+        add("origin", [f"{to_origin[0]}{o}{to_split[0]}{s}" for o, s in product(ORIGINS, SPLITS)])
+        add("end", end)
+        self._pool = pa.array(pool, pa.string())
+
+    def lines(self, chunk: Chunk) -> pa.StringArray:
+        """Write one text per row, each with its separator behind it."""
+        first, rows, n = self._first, chunk.rows, len(chunk)
+        site, label = rows["site"].to_numpy().astype(np.int64), rows["origin"].to_numpy().astype(np.int64) * len(SPLITS) + rows["split"].to_numpy()
+        behind = np.column_stack([
+            first["head"] + site, first["quality"] + rows["quality"].to_numpy(), first["tail"] + site, first["hex"] + _quarters(chunk.ids),
+            np.full(n, first["to_group"]), first["hex"] + _quarters(rows["group"].to_numpy()), first["origin"] + label, first["end"] + site,
+        ]).astype(np.uint32)
+        n_text = chunk.input.per_row + chunk.context.per_row
+        ends = np.cumsum(n_text + 2 + behind.shape[1])
+        starts = ends - (n_text + 2 + behind.shape[1])
+        fragments = np.empty(ends[-1] if n else 0, np.uint32)
+        fragments[starts] = first["opening"]
+        _place(fragments, starts + 1, chunk.input)
+        fragments[starts + 1 + chunk.input.per_row] = first["between"]
+        _place(fragments, starts + 2 + chunk.input.per_row, chunk.context)
+        fragments[(starts + 2 + n_text)[:, None] + np.arange(behind.shape[1])] = behind
+        _, offsets, data = self._pool.take(pa.array(fragments)).buffers()
+        return pa.StringArray.from_buffers(n, pa.py_buffer(np.frombuffer(offsets, np.int32)[np.concatenate(([0], ends))]), data)
+
+
+def record(row: dict[str, Any]) -> dict[str, Any]:
+    """Nest a flat row as a JSON line has it."""
+    return {key: {k: row[k] for k in METADATA} if key == "metadata" else row[key] for key in JSON_ORDER}
+
+
+def data_of(lines: pa.StringArray) -> memoryview:
+    """Return the bytes of an array of texts as they lie one behind the other."""
+    _, offsets, data = lines.buffers()
+    ends = np.frombuffer(offsets, np.int32)
+    return memoryview(data)[ends[lines.offset]:ends[lines.offset + len(lines)]]
+
+
+def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
+    """Write a row as JSON with holes, cut at the holes."""
+    row = labels | {hole: f"@@{hole}@@" for hole in _HOLES}
+    if indent is None:
+        text = json.dumps(record(row), ensure_ascii=False, separators=(",", ":")) + "\n"
+    else:
+        text = json.dumps([record(row)], ensure_ascii=False, indent=indent)[2:-2] + ",\n"
+    text = text.replace('"@@quality_score@@"', "@@quality_score@@")
+    parts = []
+    for hole in _HOLES:
+        before, text = text.split(f"@@{hole}@@", 1)
+        parts.append(before)
+    return [*parts, text]
+
+
+def _place(fragments: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], text: Text) -> None:
+    before = np.cumsum(text.per_row) - text.per_row
+    fragments[np.repeat(starts - before, text.per_row) + np.arange(len(text.fragments))] = text.fragments
+
+
+def _quarters(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    return values.astype(">u8").view(">u2").reshape(-1, 4).astype(np.int64)
+
+
+@dataclass
+class Output:
+    """A file being written: counts rows and bytes and hashes as it goes."""
+
+    path: Path
+    n_rows: int = 0
+    n_bytes: int = 0
+    _stream: BinaryIO = field(init=False, repr=False)
+    _hash: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = self.path.open("wb", buffering=0)
+        self._hash = sha256()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes, all of them."""
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        self.n_bytes += len(view)
+        left = view
+        while len(left):
+            left = left[self._stream.write(left):]
+        return len(view)
+
+    def tell(self) -> int:
+        """Return the position, as pyarrow's file protocol wants it."""
+        return self.n_bytes
+
+    def flush(self) -> None:
+        """Do nothing: bytes are not held back."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return self._stream.closed
+
+    def readable(self) -> bool:
+        """Say no, as pyarrow's file protocol wants it."""
+        return False
+
+    def writable(self) -> bool:
+        """Say yes, as pyarrow's file protocol wants it."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say no, as pyarrow's file protocol wants it."""
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """Describe the file for the manifest."""
+        return {"name": name, "rows": self.n_rows, "bytes": self.n_bytes, "sha256": self._hash.hexdigest()}
+
+
+class ParquetOutput:
+    """One Parquet file with row groups of exactly ROW_GROUP rows, whatever the sizes of what is given to it."""
+
+    def __init__(self, path: Path, metadata: dict[str, str]) -> None:
+        self.output = Output(path)
+        self._writer = pq.ParquetWriter(self.output, SCHEMA.with_metadata(metadata), compression="zstd", compression_level=1,
+                                        use_dictionary=_DICTIONARY, write_statistics=True)
+        self._held: list[pa.RecordBatch] = []
+        self._n_held = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows; they are written when a row group is full."""
+        self._held.append(batch)
+        self._n_held += len(batch)
+        self.output.n_rows += len(batch)
+        while self._n_held >= ROW_GROUP:
+            self._flush(ROW_GROUP)
+
+    def _flush(self, n: int) -> None:
+        table = pa.Table.from_batches(self._held, SCHEMA)
+        self._writer.write_table(table.slice(0, n).combine_chunks().replace_schema_metadata(self._writer.schema.metadata), row_group_size=n)
+        self._held = table.slice(n).to_batches()
+        self._n_held -= n
+
+    def close(self) -> None:
+        """Write what is held and the footer."""
+        if self._n_held:
+            self._flush(self._n_held)
+        self._writer.close()
+        self.output.close()
+
+
+_DICTIONARY = [name for name in SCHEMA.names if name not in {"id", "group_id", "input", "context", "quality_score", "tags"}]
+
+
+def batches_of_split(batch: pa.RecordBatch, split: npt.NDArray[np.uint8]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the rows of each split, in order."""
+    for code in range(len(SPLITS)):
+        yield code, batch.filter(pa.array(split == code))
