@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from ruvtab.render import row_id
 
 _HOMES = {
-    "build": "build", "scan": "build", "AugmentationConfig": "config", "DatasetConfig": "config", "TaskDataset": "dataset", "generate": "dataset",
-    "CapacityError": "errors", "ConfigError": "errors", "OutputError": "errors", "PackError": "errors", "RuvtabError": "errors", "row_id": "render",
+    "build": "build",
+    "scan": "build",
+    "AugmentationConfig": "config",
+    "DatasetConfig": "config",
+    "TaskDataset": "dataset",
+    "generate": "dataset",
+    "CapacityError": "errors",
+    "ConfigError": "errors",
+    "OutputError": "errors",
+    "PackError": "errors",
+    "RuvtabError": "errors",
+    "row_id": "render",
 }
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
 

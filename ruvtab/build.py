@@ -16,12 +16,12 @@ import pyarrow as pa
 
 import ruvtab
 from ruvtab import card, check
-from ruvtab.config import SPLITS, DatasetConfig
+from ruvtab.config import ORIGINS, SPLITS, DatasetConfig
 from ruvtab.draw import U64, mixed
 from ruvtab.engine import in_order, n_threads
 from ruvtab.errors import ConfigError, OutputError
 from ruvtab.lexicon import compiled
-from ruvtab.plan import ORIGINS, Plan, planned
+from ruvtab.plan import Plan, planned
 from ruvtab.render import Chunk, Renderer
 from ruvtab.schema import SCHEMA
 from ruvtab.stats import COUNTED, stats_of
@@ -53,14 +53,18 @@ def fingerprint(plan: Plan) -> str:
     return blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def scan(config: DatasetConfig | None = None, *, chunk_rows: int = CHUNK_ROWS, threads: int | None = None) -> pa.RecordBatchReader:
+def scan(
+    config: DatasetConfig | None = None, *, chunk_rows: int = CHUNK_ROWS, threads: int | None = None
+) -> pa.RecordBatchReader:
     """Stream the rows of a config as Arrow record batches, in plan order, in bounded memory.
 
     The reader speaks the Arrow C stream: Polars, DuckDB, pandas and pyarrow take it as it is.
     """
     plan = plan_of(config or DatasetConfig())
     renderer = Renderer(plan)
-    batches = in_order(lambda i: renderer.batch(_chunk(renderer, i, chunk_rows)), -(-plan.n_rows // chunk_rows), threads or n_threads())
+    batches = in_order(
+        lambda i: renderer.batch(_chunk(renderer, i, chunk_rows)), -(-plan.n_rows // chunk_rows), threads or n_threads()
+    )
     return pa.RecordBatchReader.from_batches(SCHEMA, batches)
 
 
@@ -83,11 +87,23 @@ class Tally:
     def add(self, chunk: Chunk) -> None:
         """Count a chunk in."""
         rows = chunk.rows
-        self.counts.append(rows.group_by("site", "origin", "split").agg(rows=pl.len().cast(pl.Int64), quality=pl.sum("quality")))
+        self.counts.append(
+            rows.group_by("site", "origin", "split").agg(rows=pl.len().cast(pl.Int64), quality=pl.sum("quality"))
+        )
         if len(self.counts) > 64:
             self.counts = [_summed(self.counts)]
-        codes = rows["quality"].to_numpy().astype(np.uint64) * np.uint64(16) + rows["origin"].to_numpy() * np.uint64(4) + rows["split"].to_numpy()
-        h = mixed(chunk.ids + mixed(rows["row"].to_numpy() + mixed(rows["group"].to_numpy() + mixed(codes + self._labels[rows["site"].to_numpy()]))))
+        codes = (
+            rows["quality"].to_numpy().astype(np.uint64) * np.uint64(16)
+            + rows["origin"].to_numpy() * np.uint64(4)
+            + rows["split"].to_numpy()
+        )
+        h = mixed(
+            chunk.ids
+            + mixed(
+                rows["row"].to_numpy()
+                + mixed(rows["group"].to_numpy() + mixed(codes + self._labels[rows["site"].to_numpy()]))
+            )
+        )
         for i, part in enumerate((h, mixed(h + np.uint64(1)))):
             self._sums[i] = (self._sums[i] + int(part.sum(dtype=np.uint64))) % 2**64
 
@@ -95,7 +111,9 @@ class Tally:
     def _labels(self) -> U64:
         if not hasattr(self, "_label_keys"):
             texts = [json.dumps(labels, sort_keys=True).encode() for labels in self.renderer.labels.to_dicts()]
-            self._label_keys = np.array([int.from_bytes(blake2b(t, digest_size=8).digest(), "little") for t in texts], np.uint64)
+            self._label_keys = np.array(
+                [int.from_bytes(blake2b(t, digest_size=8).digest(), "little") for t in texts], np.uint64
+            )
         return self._label_keys
 
     @property
@@ -105,18 +123,37 @@ class Tally:
 
     def stats(self) -> dict[str, Any]:
         """Sum the counts up, by the names of labels."""
-        labels = self.renderer.labels.with_row_index("site").select("site", *(c for c in COUNTED if c in self.renderer.labels.columns))
+        labels = self.renderer.labels.with_row_index("site").select(
+            "site", *(c for c in COUNTED if c in self.renderer.labels.columns)
+        )
         counts = _summed(self.counts).with_columns(
-            pl.col("quality") / 1000, origin=pl.lit(pl.Series(ORIGINS)).gather("origin"), split=pl.lit(pl.Series(SPLITS)).gather("split"))
+            pl.col("quality") / 1000,
+            origin=pl.lit(pl.Series(ORIGINS)).gather("origin"),
+            split=pl.lit(pl.Series(SPLITS)).gather("split"),
+        )
         return stats_of(counts.join(labels, on="site", how="left", validate="m:1", maintain_order="left"))
 
 
 def _summed(counts: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(counts).group_by("site", "origin", "split").agg(pl.sum("rows"), pl.sum("quality")).sort("site", "origin", "split")
+    return (
+        pl.concat(counts)
+        .group_by("site", "origin", "split")
+        .agg(pl.sum("rows"), pl.sum("quality"))
+        .sort("site", "origin", "split")
+    )
 
 
-def build(config: DatasetConfig | None = None, out: str | Path = "dataset", *, formats: Sequence[str] = FORMATS, overwrite: bool = False,
-          pretty: bool | None = None, chunk_rows: int = CHUNK_ROWS, threads: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def build(
+    config: DatasetConfig | None = None,
+    out: str | Path = "dataset",
+    *,
+    formats: Sequence[str] = FORMATS,
+    overwrite: bool = False,
+    pretty: bool | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Build a dataset folder and return its manifest.
 
     Files are made in a partial folder inside `out` and moved into place when all are whole, the manifest last; a build
@@ -138,7 +175,9 @@ def build(config: DatasetConfig | None = None, out: str | Path = "dataset", *, f
         manifest = _written(plan, partial, wanted, mark, chunk_rows, threads or n_threads(), progress)
         _moved(partial, target, manifest)
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}; free space or name another folder. {_kept(target)}") from error
+        raise OutputError(
+            f"{target}: cannot be written: {error.strerror or error}; free space or name another folder. {_kept(target)}"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if made and target.is_dir() and not any(target.iterdir()):
@@ -160,31 +199,60 @@ def _refuse_occupied(target: Path, mark: str, overwrite: bool) -> None:
     if found == [_PARTIAL] and unfinished.exists() and unfinished.read_text() == mark:
         return
     if found == [_PARTIAL]:
-        raise OutputError(f"{target} holds an unfinished build of another config; --overwrite to replace it, or name another folder")
+        raise OutputError(
+            f"{target} holds an unfinished build of another config; --overwrite to replace it, or name another folder"
+        )
     if found:
-        raise OutputError(f"{target} is not empty (it holds {', '.join(found[:3])}{', …' * (len(found) > 3)}); --overwrite to replace the dataset in it, or name another folder")
+        raise OutputError(
+            f"{target} is not empty (it holds {', '.join(found[:3])}{', …' * (len(found) > 3)}); --overwrite to replace the dataset in it, or name another folder"
+        )
 
 
-def _written(plan: Plan, folder: Path, formats: Sequence[str], mark: str, chunk_rows: int, threads: int, progress: Progress | None) -> dict[str, Any]:
+def _written(
+    plan: Plan,
+    folder: Path,
+    formats: Sequence[str],
+    mark: str,
+    chunk_rows: int,
+    threads: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
     """Write every file of a dataset into a folder; return the manifest, which is not written yet."""
     renderer = Renderer(plan)
     tally = Tally(renderer)
     lines = JsonWriter(renderer) if "jsonl" in formats else None
     pretty = JsonWriter(renderer, indent=2) if "json" in formats else None
-    jsonl = [Output(folder / "jsonl" / f"{PREFIX}_{name}.jsonl") for name in ("full", *(_SHORT[s] for s in SPLITS))] if lines else []
+    jsonl = (
+        [Output(folder / "jsonl" / f"{PREFIX}_{name}.jsonl") for name in ("full", *(_SHORT[s] for s in SPLITS))]
+        if lines
+        else []
+    )
     listed = Output(folder / f"{PREFIX}_full.json") if pretty else None
-    parquet = [ParquetOutput(folder / "data" / f"{s}-00000-of-00001.parquet", {"ruvtab.fingerprint": mark}) for s in SPLITS] if "parquet" in formats else []
+    parquet = (
+        [ParquetOutput(folder / "data" / f"{s}-00000-of-00001.parquet", {"ruvtab.fingerprint": mark}) for s in SPLITS]
+        if "parquet" in formats
+        else []
+    )
 
-    def rendered(number: int) -> tuple[Chunk, list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.RecordBatch]]]:
+    def rendered(
+        number: int,
+    ) -> tuple[Chunk, list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.RecordBatch]]]:
         chunk = _chunk(renderer, number, chunk_rows)
         split = chunk.rows["split"].to_numpy()
         texts: list[tuple[Output, pa.StringArray]] = []
         if lines:
             full = lines.lines(chunk)
-            texts = [(jsonl[0], full), *((output, full.filter(pa.array(split == code))) for code, output in enumerate(jsonl[1:]))]
+            texts = [
+                (jsonl[0], full),
+                *((output, full.filter(pa.array(split == code))) for code, output in enumerate(jsonl[1:])),
+            ]
         if pretty and listed:
             texts.append((listed, pretty.lines(chunk)))
-        batches = [(parquet[code], batch) for code, batch in batches_of_split(renderer.batch(chunk), split)] if parquet else []
+        batches = (
+            [(parquet[code], batch) for code, batch in batches_of_split(renderer.batch(chunk), split)]
+            if parquet
+            else []
+        )
         return chunk, texts, batches
 
     done, n_chunks = 0, -(-plan.n_rows // chunk_rows)
@@ -210,14 +278,27 @@ def _written(plan: Plan, folder: Path, formats: Sequence[str], mark: str, chunk_
     stats = tally.stats()
     outputs = [*jsonl, *([listed] if listed else []), *(p.output for p in parquet)]
     outputs.append(_text(folder / f"{PREFIX}_stats.json", json.dumps(stats, indent=2, ensure_ascii=False) + "\n"))
-    entries = {output.path.relative_to(folder).as_posix(): output.entry(output.path.relative_to(folder).as_posix()) for output in outputs}
+    entries = {
+        output.path.relative_to(folder).as_posix(): output.entry(output.path.relative_to(folder).as_posix())
+        for output in outputs
+    }
     readme = _text(folder / "README.md", card.card(plan, stats, entries, mark))
     entries["README.md"] = readme.entry("README.md")
     return {
-        "format": "ruvtab.dataset/1", "fingerprint": mark, "content_hash": tally.content_hash, "rows": plan.n_rows,
-        "config": plan.config.recorded(), "pack": {"name": plan.pack.meta.name, "version": plan.pack.meta.version, "hash": plan.pack.digest},
-        "versions": {"ruvtab": ruvtab.__version__, "polars": pl.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
-        "stats": stats, "files": [entries[name] for name in sorted(entries)],
+        "format": "ruvtab.dataset/1",
+        "fingerprint": mark,
+        "content_hash": tally.content_hash,
+        "rows": plan.n_rows,
+        "config": plan.config.recorded(),
+        "pack": {"name": plan.pack.meta.name, "version": plan.pack.meta.version, "hash": plan.pack.digest},
+        "versions": {
+            "ruvtab": ruvtab.__version__,
+            "polars": pl.__version__,
+            "pyarrow": pa.__version__,
+            "numpy": np.__version__,
+        },
+        "stats": stats,
+        "files": [entries[name] for name in sorted(entries)],
     }
 
 
@@ -247,7 +328,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         manifest["files"], manifest["config"]
     except FileNotFoundError as error:
-        raise OutputError(f"{folder} holds no {MANIFEST}, so it is not a finished dataset; build it with: ruvtab build {folder}") from error
+        raise OutputError(
+            f"{folder} holds no {MANIFEST}, so it is not a finished dataset; build it with: ruvtab build {folder}"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: not a manifest: {error!r}; build the dataset again with --overwrite") from error
     return manifest

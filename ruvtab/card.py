@@ -12,12 +12,17 @@ from ruvtab.plan import Plan
 def card(plan: Plan, stats: dict[str, Any], files: dict[str, dict[str, Any]], mark: str) -> str:
     """Write the card of a dataset from its plan, its stats and its files' manifest entries."""
     meta, config = plan.pack.meta, plan.config.recorded()
-    shares = "\n\n".join(_share_table(column, stats) for column in ("category", "complexity", "expected_model", "domain", "origin", "split"))
-    listed = "\n".join(f"| `{name}` | {entry['rows'] or ''} | {entry['bytes']:,} |" for name, entry in sorted(files.items()))
+    shares = "\n\n".join(
+        _share_table(column, stats)
+        for column in ("category", "complexity", "expected_model", "domain", "origin", "split")
+    )
+    listed = "\n".join(
+        f"| `{name}` | {entry['rows'] or ''} | {entry['bytes']:,} |" for name, entry in sorted(files.items())
+    )
     return f"""{_yaml(plan, stats, files)}
 # Task requests for training a router
 
-{stats['rows']:,} labelled requests, built by ruvtab from the pack `{meta.name}` {meta.version} ({meta.description.rstrip('.')}).
+{stats["rows"]:,} labelled requests, built by ruvtab from the pack `{meta.name}` {meta.version} ({meta.description.rstrip(".")}).
 Every text is synthetic, made from hand-written wordings. All rows about one scenario share a `group_id` and a split.
 
 Fingerprint `{mark}`. Rebuild exactly with the same ruvtab version and this config:
@@ -41,8 +46,14 @@ Licence of the pack: {meta.licence}.
 
 
 def _yaml(plan: Plan, stats: dict[str, Any], files: dict[str, dict[str, Any]]) -> str:
-    lines = ["---", f"language: {plan.pack.meta.language}", f"license: {plan.pack.meta.licence.lower()}", "task_categories:", "- text-classification",
-             f"size_categories:\n- {_size(stats['rows'])}"]
+    lines = [
+        "---",
+        f"language: {plan.pack.meta.language}",
+        f"license: {plan.pack.meta.licence.lower()}",
+        "task_categories:",
+        "- text-classification",
+        f"size_categories:\n- {_size(stats['rows'])}",
+    ]
     paths = {split: [name for name in sorted(files) if name.startswith(f"data/{split}-")] for split in SPLITS}
     if any(paths.values()):
         lines += ["configs:", "- config_name: default", "  data_files:"]
@@ -51,10 +62,20 @@ def _yaml(plan: Plan, stats: dict[str, Any], files: dict[str, dict[str, Any]]) -
 
 
 def _size(n: int) -> str:
-    bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"))
+    bounds = (
+        (1_000, "n<1K"),
+        (10_000, "1K<n<10K"),
+        (100_000, "10K<n<100K"),
+        (10**6, "100K<n<1M"),
+        (10**7, "1M<n<10M"),
+        (10**8, "10M<n<100M"),
+        (10**9, "100M<n<1B"),
+    )
     return next((name for bound, name in bounds if n < bound), "n>1B")
 
 
 def _share_table(column: str, stats: dict[str, Any]) -> str:
-    rows = "\n".join(f"| {label} | {n:,} | {stats['shares'][column][label]:.1%} |" for label, n in stats["counts"][column].items())
+    rows = "\n".join(
+        f"| {label} | {n:,} | {stats['shares'][column][label]:.1%} |" for label, n in stats["counts"][column].items()
+    )
     return f"| {column} | rows | share |\n|---|---|---|\n{rows}"

@@ -15,7 +15,20 @@ from ruvtab.errors import Fault, PackError
 from ruvtab.pack import Pack, Wording, default_pack, line_of, read
 from ruvtab.wording import INPUT, Choice, Form, Slot
 
-KINDS = {"adverb", "noun", "plural", "name", "phrase", "term", "clause", "question", "verb", "gerund", "code", "quantity"}
+KINDS = {
+    "adverb",
+    "noun",
+    "plural",
+    "name",
+    "phrase",
+    "term",
+    "clause",
+    "question",
+    "verb",
+    "gerund",
+    "code",
+    "quantity",
+}
 _BARE = {"noun", "plural", "name"}
 _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 
@@ -111,7 +124,9 @@ def _unknown_slots(checker: _Checker, wording: Wording) -> Iterator[Fault]:
         elif table is None:
             yield checker.at(wording, f"unknown table in slot {slot}; tables are {', '.join(checker.pack.tables)}")
         elif slot.column not in table.columns[1:-1]:
-            yield checker.at(wording, f"unknown column in slot {slot}; {slot.table} has {', '.join(table.columns[1:-1])}")
+            yield checker.at(
+                wording, f"unknown column in slot {slot}; {slot.table} has {', '.join(table.columns[1:-1])}"
+            )
 
 
 def _empty_tables(checker: _Checker, wording: Wording) -> Iterator[Fault]:
@@ -119,7 +134,10 @@ def _empty_tables(checker: _Checker, wording: Wording) -> Iterator[Fault]:
     for table in {s.table for form in wording.forms for s in slots_of(form) if s != INPUT}:
         for domain in domains:  # type: ignore[attr-defined]
             if checker.rows(table, domain).is_empty():
-                yield checker.at(wording, f"table {table} has no row for domain {domain}; add rows or drop the domain from the family")
+                yield checker.at(
+                    wording,
+                    f"table {table} has no row for domain {domain}; add rows or drop the domain from the family",
+                )
 
 
 def _articles(checker: _Checker, wording: Wording) -> Iterator[Fault]:
@@ -146,7 +164,10 @@ def _untidy(checker: _Checker, wording: Wording) -> Iterator[Fault]:
                 yield checker.at(wording, f"untidy spacing or punctuation in {bad!r}")
             if _n(run) <= 4096 and len(set(texts)) < len(texts):
                 yield checker.at(wording, "two choices of alternatives give the same text; drop one")
-        first, last = (piece if isinstance(piece, tuple) and not isinstance(piece, Slot) else () for piece in (*form[:1], *form[-1:]) or ((), ()))
+        first, last = (
+            piece if isinstance(piece, tuple) and not isinstance(piece, Slot) else ()
+            for piece in (*form[:1], *form[-1:]) or ((), ())
+        )
         if any(text[:1] == " " for text in first) or any(text[-1:] == " " for text in last):
             yield checker.at(wording, "a reading begins or ends with a space; move the space inside the alternation")
 
@@ -179,22 +200,34 @@ def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:
         used = {table: _columns(form, table) for table in tables}  # type: ignore[attr-defined]
         for table in sorted(checker.paired[wording.family] & set(used)):
             if not any(s.table == table and s.second for s in slots_of(form)):
-                yield checker.at(wording, f"does not use {table}#2, as other inputs of the family do; then the scenario is a pair, and every input names both")
+                yield checker.at(
+                    wording,
+                    f"does not use {table}#2, as other inputs of the family do; then the scenario is a pair, and every input names both",
+                )
         for table in [t for t in used if t in checker.pack.tables]:
             if not used[table]:
-                yield checker.at(wording, f"does not use scenario table {table}; name one of its columns, or drop the table from scenario")
+                yield checker.at(
+                    wording,
+                    f"does not use scenario table {table}; name one of its columns, or drop the table from scenario",
+                )
                 continue
             for domain in domains:  # type: ignore[attr-defined]
                 if twins := checker.twins(table, domain, used[table]):
-                    yield checker.at(wording, f"does not tell its scenario: {twins} read the same by {', '.join(used[table])}; "
-                                              "use a column that differs, or change a row")
+                    yield checker.at(
+                        wording,
+                        f"does not tell its scenario: {twins} read the same by {', '.join(used[table])}; "
+                        "use a column that differs, or change a row",
+                    )
                     break
         pairs = {(a, b) for a, b in product(domains, repeat=2) if a < b}  # type: ignore[call-overload]
         told = [t for t, columns in used.items() if columns]
         mixed = sorted(pair for pair in pairs if all(pair in checker.common_domains(t, used[t]) for t in told))
         if mixed:
-            yield checker.at(wording, f"can read the same in {mixed[0][0]} and {mixed[0][1]}: no scenario table's values differ between "
-                                      "them; use a column that is the domain's own, or change the rows that both have")
+            yield checker.at(
+                wording,
+                f"can read the same in {mixed[0][0]} and {mixed[0][1]}: no scenario table's values differ between "
+                "them; use a column that is the domain's own, or change the rows that both have",
+            )
 
 
 def _scenario_tables(checker: _Checker) -> Iterator[Fault]:
@@ -204,13 +237,19 @@ def _scenario_tables(checker: _Checker) -> Iterator[Fault]:
         line = line_of(file, f'id = "{family["id"]}"', "scenario")
         for table in family["scenario"]:  # type: ignore[attr-defined]
             if table not in checker.pack.tables:
-                yield Fault(file, line, f"unknown scenario table {table!r}; tables are {', '.join(checker.pack.tables)}")
+                yield Fault(
+                    file, line, f"unknown scenario table {table!r}; tables are {', '.join(checker.pack.tables)}"
+                )
             elif table in framed:
                 yield Fault(file, line, f"scenario table {table!r} is used by frames too; take it out of one of them")
             else:
                 for domain in family["domains"]:  # type: ignore[attr-defined]
                     if checker.rows(table, domain).is_empty():
-                        yield Fault(file, line, f"scenario table {table} has no row for domain {domain}; add rows or drop the domain")
+                        yield Fault(
+                            file,
+                            line,
+                            f"scenario table {table} has no row for domain {domain}; add rows or drop the domain",
+                        )
 
 
 def _equal_wordings(checker: _Checker) -> Iterator[Fault]:
@@ -221,7 +260,9 @@ def _equal_wordings(checker: _Checker) -> Iterator[Fault]:
         if key in first:
             other = first[key]
             where = "" if other.family < 0 else f" in {checker.families[other.family]['id']}"
-            yield checker.at(wording, f"the same wording stands already{where}: {wording.text!r:.70}; every wording must differ")
+            yield checker.at(
+                wording, f"the same wording stands already{where}: {wording.text!r:.70}; every wording must differ"
+            )
         first.setdefault(key, wording)
 
 
@@ -229,7 +270,10 @@ def _frames(checker: _Checker) -> Iterator[Fault]:
     framed = {s.table for w in checker.pack.wordings if w.role == "frame" for form in w.forms for s in slots_of(form)}
     for wording in checker.pack.wordings:
         for slot in {s for form in wording.forms for s in slots_of(form) if s.second and s.table in framed}:
-            yield checker.at(wording, f"{slot}: a table that frames use has no second row; take {slot.table} out of frames.toml, or the #2 out of here")
+            yield checker.at(
+                wording,
+                f"{slot}: a table that frames use has no second row; take {slot.table} out of frames.toml, or the #2 out of here",
+            )
     for wording in checker.pack.wordings:
         if wording.role == "frame" and any(slots_of(form).count(INPUT) != 1 for form in wording.forms):
             yield checker.at(wording, "a frame needs exactly one {}, where the input goes")
@@ -252,7 +296,11 @@ def _kinds(checker: _Checker) -> Iterator[Fault]:
             else:
                 wrong = lf.filter(_breaks_kind(kind, column))
                 for value, row in zip(wrong[column], wrong["@line"], strict=True):
-                    yield Fault(checker.pack.root / "vocabulary" / f"{table}.csv", row, f"{column} {value!r:.60} is not a {kind} as columns.toml means it")
+                    yield Fault(
+                        checker.pack.root / "vocabulary" / f"{table}.csv",
+                        row,
+                        f"{column} {value!r:.60} is not a {kind} as columns.toml means it",
+                    )
 
 
 def _breaks_kind(kind: str, column: str) -> pl.Expr:
@@ -269,6 +317,10 @@ def _breaks_kind(kind: str, column: str) -> pl.Expr:
 
 
 _WORDING_RULES: tuple[Callable[[_Checker, Wording], Iterator[Fault]], ...] = (
-    _empty_tables, _articles, _adjacent_slots, _untidy, _scenario_told,
+    _empty_tables,
+    _articles,
+    _adjacent_slots,
+    _untidy,
+    _scenario_told,
 )
 _PACK_RULES: tuple[Callable[[_Checker], Iterator[Fault]], ...] = (_scenario_tables, _equal_wordings, _frames, _kinds)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ruvtab.errors import ConfigError
 
+ORIGINS = ("seed", "paraphrase", "complexity", "domain")
 SPLITS = ("train", "validation", "test")
 Rate = Annotated[float, Field(ge=0, le=64)]
 
@@ -46,7 +47,9 @@ class DatasetConfig(BaseModel):
     @classmethod
     def _shares(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
         if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError(f"shares of train, validation and test must be >= 0 and sum to 1; these sum to {sum(shares):g}")
+            raise ValueError(
+                f"shares of train, validation and test must be >= 0 and sum to 1; these sum to {sum(shares):g}"
+            )
         return shares
 
     @model_validator(mode="after")
@@ -59,8 +62,12 @@ class DatasetConfig(BaseModel):
     def rates(self) -> dict[str, float]:
         """Rows of each origin per seed, the seed itself first."""
         a, on = self.augmentation, self.enable_augmentation
-        return {"seed": 1.0, "paraphrase": a.paraphrases_per_example * on, "complexity": a.complexity_variations * on,
-                "domain": a.domain_transfers * on}
+        return {
+            "seed": 1.0,
+            "paraphrase": a.paraphrases_per_example * on,
+            "complexity": a.complexity_variations * on,
+            "domain": a.domain_transfers * on,
+        }
 
     def recorded(self) -> dict[str, Any]:
         """Return what decides the rows, as plain values; the pack is recorded by its hash, not its place."""

@@ -36,9 +36,16 @@ class TaskDataset:
 
     def __repr__(self) -> str:
         shares = self.stats["shares"]
-        lines = [f"  {column:<14} " + "  ".join(f"{label} {share:.1%}" for label, share in shares[column].items())
-                 for column in ("category", "complexity", "expected_model", "split")]
-        return "\n".join([f"TaskDataset: {len(self):,} rows, {self.examples['group_id'].n_unique():,} groups, mean quality {self.stats['mean_quality']}", *lines])
+        lines = [
+            f"  {column:<14} " + "  ".join(f"{label} {share:.1%}" for label, share in shares[column].items())
+            for column in ("category", "complexity", "expected_model", "split")
+        ]
+        return "\n".join(
+            [
+                f"TaskDataset: {len(self):,} rows, {self.examples['group_id'].n_unique():,} groups, mean quality {self.stats['mean_quality']}",
+                *lines,
+            ]
+        )
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
@@ -47,18 +54,31 @@ class TaskDataset:
         """Return the rows as an Arrow table of schema.SCHEMA."""
         return self.examples.to_arrow().select(SCHEMA.names).cast(SCHEMA)
 
-    def filter(self, *, category: str | Iterable[str] | None = None, complexity: str | Iterable[str] | None = None, domain: str | Iterable[str] | None = None,
-               tag: str | None = None, min_quality: float | None = None) -> TaskDataset:
+    def filter(
+        self,
+        *,
+        category: str | Iterable[str] | None = None,
+        complexity: str | Iterable[str] | None = None,
+        domain: str | Iterable[str] | None = None,
+        tag: str | None = None,
+        min_quality: float | None = None,
+    ) -> TaskDataset:
         """Keep the rows that have all that is asked: one of the labels named, the tag, at least the quality."""
         wanted = {"category": category, "complexity": complexity, "domain": domain}
-        keep = [pl.col(column).is_in([labels] if isinstance(labels, str) else list(labels)) for column, labels in wanted.items() if labels is not None]
+        keep = [
+            pl.col(column).is_in([labels] if isinstance(labels, str) else list(labels))
+            for column, labels in wanted.items()
+            if labels is not None
+        ]
         if tag is not None:
             keep.append(pl.col("tags").list.contains(tag))
         if min_quality is not None:
             keep.append(pl.col("quality_score") >= pl.lit(min_quality, pl.Float32))
         return TaskDataset(self.examples.filter(*keep))
 
-    def split(self, train: float | None = None, validation: float | None = None, test: float | None = None) -> tuple[TaskDataset, TaskDataset, TaskDataset]:
+    def split(
+        self, train: float | None = None, validation: float | None = None, test: float | None = None
+    ) -> tuple[TaskDataset, TaskDataset, TaskDataset]:
         """Return train, validation and test; with shares, the groups are dealt anew, stratified by category, complexity and domain.
 
         Raises ConfigError unless the shares are all given, >= 0 and sum to 1.
@@ -68,8 +88,20 @@ class TaskDataset:
         if given != (None, None, None):
             shares = [share for share in given if share is not None]
             if len(shares) < 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-                raise ConfigError(f"shares of train, validation and test must be three, >= 0 and sum to 1, found {given}; for example split(0.7, 0.15, 0.15)")
-            df = df.drop("split").join(split_of_groups(df, (shares[0], shares[1], shares[2])), on="group_id", how="left", validate="m:1", maintain_order="left").select(df.columns)
+                raise ConfigError(
+                    f"shares of train, validation and test must be three, >= 0 and sum to 1, found {given}; for example split(0.7, 0.15, 0.15)"
+                )
+            df = (
+                df.drop("split")
+                .join(
+                    split_of_groups(df, (shares[0], shares[1], shares[2])),
+                    on="group_id",
+                    how="left",
+                    validate="m:1",
+                    maintain_order="left",
+                )
+                .select(df.columns)
+            )
         parts = [TaskDataset(df.filter(pl.col("split") == name)) for name in SPLITS]
         return parts[0], parts[1], parts[2]
 
@@ -79,19 +111,32 @@ class TaskDataset:
 
     def export_json(self, path: str | Path) -> Path:
         """Write one pretty-printed JSON list."""
-        rows = self._nested().with_columns(pl.col("metadata").struct.with_fields(pl.field("quality_score").cast(pl.Float64).round(4))).to_dicts()
-        return _replaced(path, lambda part: part.write_text(json.dumps(rows, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"))
+        rows = (
+            self._nested()
+            .with_columns(pl.col("metadata").struct.with_fields(pl.field("quality_score").cast(pl.Float64).round(4)))
+            .to_dicts()
+        )
+        return _replaced(
+            path, lambda part: part.write_text(json.dumps(rows, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        )
 
     def export_parquet(self, path: str | Path) -> Path:
         """Write one flat Parquet file (zstd)."""
-        return _replaced(path, lambda part: pq.write_table(self.to_arrow(), part, compression="zstd", compression_level=1))
+        return _replaced(
+            path, lambda part: pq.write_table(self.to_arrow(), part, compression="zstd", compression_level=1)
+        )
 
     def export_stats(self, path: str | Path) -> Path:
         """Write the stats as JSON."""
-        return _replaced(path, lambda part: part.write_text(json.dumps(self.stats, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"))
+        return _replaced(
+            path,
+            lambda part: part.write_text(json.dumps(self.stats, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"),
+        )
 
     def _nested(self) -> pl.DataFrame:
-        return self.examples.select(pl.struct(METADATA).alias("metadata") if key == "metadata" else pl.col(key) for key in JSON_ORDER)
+        return self.examples.select(
+            pl.struct(METADATA).alias("metadata") if key == "metadata" else pl.col(key) for key in JSON_ORDER
+        )
 
 
 def generate(config: DatasetConfig | None = None, **settings: Any) -> TaskDataset:

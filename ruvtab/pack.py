@@ -89,6 +89,40 @@ class Pack:
     frame_share: float
     digest: str
 
+    def summary(self) -> dict[str, Any]:
+        """Count families, subjects, templates and wordings per category, and the vocabulary, as plain values."""
+        roles = pl.DataFrame(
+            [(w.family, w.role) for w in self.wordings], schema={"family": pl.Int32, "role": pl.String}, orient="row"
+        )
+        per_family = (
+            self.templates.group_by("family")
+            .agg(templates=pl.len())
+            .join(
+                roles.group_by("family").agg(
+                    inputs=(pl.col("role") == "input").sum(), contexts=(pl.col("role") == "context").sum()
+                ),
+                on="family",
+                how="left",
+            )
+        )
+        counted = (
+            self.families.with_row_index("family")
+            .with_columns(pl.col("family").cast(pl.Int32))
+            .join(per_family, on="family", how="left")
+        )
+        categories = counted.group_by("category", maintain_order=True).agg(
+            families=pl.len(),
+            subjects=pl.n_unique("subject"),
+            templates=pl.sum("templates"),
+            inputs=pl.sum("inputs"),
+            contexts=pl.sum("contexts"),
+        )
+        return {
+            "categories": categories.to_dicts(),
+            "tables": len(self.tables),
+            "rows": sum(map(len, self.tables.values())),
+        }
+
 
 def line_of(file: Path, *needles: str) -> int:
     """Find the line of the last needle, each looked for behind the one before; 0 where the first is not found."""
@@ -156,7 +190,9 @@ class _Reader:
         seen: dict[tuple[str, ...], int] = {}
         for line, row in rows[1:]:
             if len(row) != len(header):
-                self.fault(file, f"{len(row)} values, expected {len(header)}; quote a value that has a comma", line=line)
+                self.fault(
+                    file, f"{len(row)} values, expected {len(header)}; quote a value that has a comma", line=line
+                )
                 continue
             if row[0] and row[0] not in taxonomy.domains:
                 self.fault(file, f"unknown domain {row[0]!r}; domains are {', '.join(taxonomy.domains)}", line=line)
@@ -171,7 +207,10 @@ class _Reader:
         if not rows[1:]:
             return None
         lines, columns = zip(*rows[1:], strict=True)
-        lf = pl.DataFrame(dict(zip(header, map(list, zip(*columns, strict=True)), strict=True)), schema_overrides=dict.fromkeys(header, pl.String))
+        lf = pl.DataFrame(
+            dict(zip(header, map(list, zip(*columns, strict=True)), strict=True)),
+            schema_overrides=dict.fromkeys(header, pl.String),
+        )
         return lf.with_columns(pl.col("domain").replace("", None), pl.Series("@line", lines, dtype=pl.UInt32))
 
 
@@ -198,10 +237,14 @@ def read(root: Path) -> tuple[Pack, list[Fault]]:
     if meta is None or taxonomy is None:
         raise PackError(reader.faults)
     families = list(_families(reader, taxonomy))
-    wordings = [w for index, (_, model, file) in enumerate(families) for w in _wordings(reader, index, model, file, taxonomy)]
+    wordings = [
+        w for index, (_, model, file) in enumerate(families) for w in _wordings(reader, index, model, file, taxonomy)
+    ]
     frames_file = root / "frames.toml"
     frames = reader.checked(_Frames, reader.toml(frames_file) if frames_file.exists() else {}, frames_file) or _Frames()
-    wordings += [Wording(-1, -1, "frame", text, forms) for text in frames.frame for forms in _forms(reader, frames_file, text)]
+    wordings += [
+        Wording(-1, -1, "frame", text, forms) for text in frames.frame for forms in _forms(reader, frames_file, text)
+    ]
     vocabulary = sorted((root / "vocabulary").glob("*.csv"))
     tables = {file.stem: lf for file in vocabulary if (lf := reader.table(file, taxonomy)) is not None}
     kinds_file = root / "vocabulary" / "columns.toml"
@@ -210,23 +253,36 @@ def read(root: Path) -> tuple[Pack, list[Fault]]:
         reader.fault(root / "families", "holds no family; add a TOML file with [[family]] tables")
     codes = {level: code for code, level in enumerate(taxonomy.levels)}
     pack = Pack(
-        root, meta, taxonomy,
+        root,
+        meta,
+        taxonomy,
         pl.DataFrame(
             [(m.id, category, m.subject, m.domains, m.scenario, m.tags, str(file)) for category, m, file in families],
-            schema=_FAMILY_SCHEMA, orient="row",
+            schema=_FAMILY_SCHEMA,
+            orient="row",
         ),
         pl.DataFrame(
             [(i, codes[level], t.quality) for i, (_, m, _f) in enumerate(families) for level, t in m.levels.items()],
-            schema={"family": pl.Int32, "level": pl.Int32, "quality": pl.Float64}, orient="row",
+            schema={"family": pl.Int32, "level": pl.Int32, "quality": pl.Float64},
+            orient="row",
         ).sort("family", "level"),
-        wordings, tables, kinds, frames.share if frames.frame else 0.0, _digest(root),
+        wordings,
+        tables,
+        kinds,
+        frames.share if frames.frame else 0.0,
+        _digest(root),
     )
     return pack, reader.faults
 
 
 _FAMILY_SCHEMA = {
-    "id": pl.String, "category": pl.String, "subject": pl.String, "domains": pl.List(pl.String),
-    "scenario": pl.List(pl.String), "tags": pl.List(pl.String), "file": pl.String,
+    "id": pl.String,
+    "category": pl.String,
+    "subject": pl.String,
+    "domains": pl.List(pl.String),
+    "scenario": pl.List(pl.String),
+    "tags": pl.List(pl.String),
+    "file": pl.String,
 }
 
 
@@ -237,29 +293,44 @@ def _families(reader: _Reader, taxonomy: Taxonomy) -> Iterator[tuple[str, _Famil
         raw = reader.toml(file)
         if raw and raw.get("category") not in taxonomy.categories:
             found = raw.get("category")
-            reader.fault(file, f"category is {found!r}; begin the file with category = one of {list(taxonomy.categories)}", "category")
+            reader.fault(
+                file,
+                f"category is {found!r}; begin the file with category = one of {list(taxonomy.categories)}",
+                "category",
+            )
             continue
         for family in raw.get("family", []):
             name = f'id = "{family.get("id")}"'
             family = {k: v for k, v in family.items() if k in _Family.model_fields} | {
-                "levels": {k: v for k, v in family.items() if k not in _Family.model_fields}}
+                "levels": {k: v for k, v in family.items() if k not in _Family.model_fields}
+            }
             model = reader.checked(_Family, family, file, name)
-            for what, known, used in (("domain", taxonomy.domains, family.get("domains", [])),
-                                      ("level", taxonomy.levels, family["levels"])):
+            for what, known, used in (
+                ("domain", taxonomy.domains, family.get("domains", [])),
+                ("level", taxonomy.levels, family["levels"]),
+            ):
                 for label in [x for x in used if x not in known]:
                     reader.fault(file, f"unknown {what} {label!r}; {what}s are {', '.join(known)}", name, str(label))
             if model is None:
                 continue
             if model.id in first:
-                reader.fault(file, f"family {model.id!r} stands already in {first[model.id].name}; rename one", name, name)
+                reader.fault(
+                    file, f"family {model.id!r} stands already in {first[model.id].name}; rename one", name, name
+                )
             first.setdefault(model.id, file)
             if len(set(model.domains)) < len(model.domains):
                 reader.fault(file, f"family {model.id!r} names a domain twice", name, "domains")
             low, high = taxonomy.categories[raw["category"]].quality
             for level, template in model.levels.items():
                 if not low <= template.quality <= high:
-                    reader.fault(file, f"quality {template.quality} of {model.id} {level} is outside the range "
-                                       f"[{low}, {high}] of {raw['category']}", name, f".{level}]", "quality")
+                    reader.fault(
+                        file,
+                        f"quality {template.quality} of {model.id} {level} is outside the range "
+                        f"[{low}, {high}] of {raw['category']}",
+                        name,
+                        f".{level}]",
+                        "quality",
+                    )
             if set(model.levels) <= set(taxonomy.levels) and set(model.domains) <= set(taxonomy.domains):
                 yield raw["category"], model, file
 

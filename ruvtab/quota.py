@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from ruvtab.config import DatasetConfig
+from ruvtab.config import ORIGINS, DatasetConfig
+from ruvtab.draw import key_of
 from ruvtab.errors import CapacityError
+from ruvtab.pack import Pack
 
 Ints = npt.NDArray[np.int64]
 
 
-def apportion(total: int, weights: npt.ArrayLike, caps: npt.ArrayLike | None = None, order: npt.ArrayLike | None = None) -> Ints:
+def apportion(
+    total: int, weights: npt.ArrayLike, caps: npt.ArrayLike | None = None, order: npt.ArrayLike | None = None
+) -> Ints:
     """Share `total` out by weight, exactly, by largest remainder; what exceeds a cap is shared among the others.
 
     Equal remainders are served in `order` (lower first), else in place order. Raises CapacityError when the caps of
@@ -68,3 +73,145 @@ def seeds_per_level(rows: dict[str, int], shares: npt.ArrayLike) -> Ints:
     kept = (n_rows - rows["complexity"]) / n - v if n else 0.0
     wanted = np.maximum(share * n_rows - v * n, 0) if kept > 1e-9 else share
     return apportion(n, wanted if wanted.sum() > 0 else share)
+
+
+class Crowded(CapacityError):
+    """The rows of an origin find no room with so many phrasings or transfers per seed; more per seed may."""
+
+    def __init__(self, origin: str, message: str) -> None:
+        super().__init__(message)
+        self.origin = origin
+
+
+def quotas_of(pack: Pack, cells: pl.DataFrame, n_rows: dict[str, Ints], seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Share the rows of every origin out to blocks: per category, then level, then cell."""
+    shares = list(pack.taxonomy.levels.values())
+    blocks, segments = [], []
+    for category in range(len(pack.taxonomy.categories)):
+        rows = {origin: int(n[category]) for origin, n in n_rows.items()}
+        own = _blocks(pack, cells.filter(pl.col("category") == category), rows, shares, seed, category)
+        segments.append(_segments(pack, own, rows, shares, seed, sum(map(len, blocks)), category))
+        blocks.append(own)
+    laid = pl.concat(segments).filter(pl.col("rows") > 0).with_columns(first=pl.col("rows").cum_sum() - pl.col("rows"))
+    return pl.concat(blocks), laid
+
+
+def _blocks(
+    pack: Pack, cells: pl.DataFrame, rows: dict[str, int], shares: list[float], seed: int, category: int
+) -> pl.DataFrame:
+    """Share the seeds of one category out to its cells; equal cells differ by at most one."""
+    name = list(pack.taxonomy.categories)[category]
+    if cells.is_empty():
+        raise CapacityError(f"category {name} has no family; write one, or take the category out of taxonomy.toml")
+    levels = np.array([[level in has for level in range(len(shares))] for has in cells["levels"].to_list()])
+    own = np.array(cells["own"].to_list())
+    room = own * cells["visits"].to_numpy()[:, None]
+    turn, found = _order(cells, seed), []
+    given = 0
+    for level, n in enumerate(seeds_per_level(rows, shares).tolist()):
+        if n > room[:, level].sum():
+            raise CapacityError(
+                _too_much(pack, cells, room[:, level], n, f"{name} {list(pack.taxonomy.levels)[level]}")
+            )
+        counts = apportion(n, levels[:, level], room[:, level], (turn - given) % len(cells))
+        given += n % max(1, int(levels[:, level].sum()))
+        found.append(
+            cells.with_columns(
+                pl.lit(level).alias("base"),
+                pl.Series("seeds", counts),
+                pl.Series("places", np.minimum(counts, own[:, level])),
+                pl.Series("first_place_in_cell", own[:, :level].sum(axis=1)),
+            )
+        )
+    return pl.concat(found).filter(pl.col("seeds") > 0)
+
+
+def _order(cells: pl.DataFrame, seed: int) -> Ints:
+    """Rank the cells of a category so that any first few are of different families and of evenly many domains."""
+    draws = [int(key_of(seed, f"order/{name}")) for name in cells["name"]]
+    of_family: dict[int, list[int]] = {}
+    for i in np.argsort(draws):
+        of_family.setdefault(cells["family"][int(i)], []).append(int(i))
+    domains, used, ranked = cells["domain"].to_list(), dict.fromkeys(cells["domain"].to_list(), 0), []
+    while any(of_family.values()):
+        for left in of_family.values():
+            if left:
+                i = min(left, key=lambda i: used[domains[i]])
+                left.remove(i)
+                used[domains[i]] += 1
+                ranked.append(i)
+    rank = np.empty(len(ranked), np.int64)
+    rank[ranked] = np.arange(len(ranked))
+    return rank
+
+
+def _too_much(pack: Pack, cells: pl.DataFrame, room: Ints, n: int, what: str) -> str:
+    cell = int(np.argmin(np.where(room > 0, room, room.max(initial=0) + 1)))
+    row = cells.row(cell, named=True)
+    tables = ", ".join(f"{t}.csv" for t in pack.families["scenario"][row["family"]]) or "no scenario table: name one"
+    return (
+        f"{what}: {n:,} seeds asked, room for {int(room.sum()):,}. The smallest cell, {row['name']}, holds {int(room[cell]):,} "
+        f"({row['scenarios']:,} scenarios, {row['phrasings']:,} phrasings each): add rows to its scenario tables ({tables}), "
+        f"or wordings to family {row['id']}, or more families; or ask for less"
+    )
+
+
+def _segments(
+    pack: Pack,
+    blocks: pl.DataFrame,
+    rows: dict[str, int],
+    shares: list[float],
+    seed: int,
+    first_block: int,
+    category: int,
+) -> pl.DataFrame:
+    """Share the augmentations of one category out to its blocks, in proportion to their seeds."""
+    name = list(pack.taxonomy.categories)[category]
+    seeds, base = blocks["seeds"].to_numpy(), blocks["base"].to_numpy()
+    order = np.argsort([int(key_of(seed, f"turn/{n}/{b}")) for n, b in zip(blocks["name"], base, strict=True)])
+    found = [(ORIGINS.index("seed"), base, seeds, np.zeros_like(seeds))]
+
+    def shared(origin: str, quotas: Ints, of_level: list[Ints], target: list[int] | None = None) -> None:
+        skip = np.zeros_like(seeds)
+        for level, (n, caps) in enumerate(zip(quotas.tolist(), of_level, strict=True)):
+            counts = apportion(n, np.where(caps > 0, seeds, 0), caps, order)
+            found.append(
+                (ORIGINS.index(origin), base if target is None else np.full_like(base, level), counts, skip.copy())
+            )
+            skip += counts
+
+    def room(origin: str, caps: list[Ints], weights: Ints) -> Ints:
+        try:
+            return apportion(
+                rows[origin], np.where([c.sum() > 0 for c in caps], weights, 0), [int(c.sum()) for c in caps]
+            )
+        except CapacityError as error:
+            raise Crowded(
+                origin,
+                f"{name}: {error} for origin {origin}: too few families have another phrasing, level or domain; "
+                "write some, or lower the rate",
+            ) from error
+
+    levels = range(len(shares))
+    per_level = np.array([int(seeds[base == level].sum()) for level in levels])
+    paraphrases = [np.where(base == level, seeds * (blocks["per_visit"].to_numpy() - 1), 0) for level in levels]
+    shared("paraphrase", room("paraphrase", paraphrases, per_level), paraphrases)
+    has = np.array([[level in own for own in blocks["levels"].to_list()] for level in levels])
+    variations = [np.where((base != level) & has[level], seeds, 0) for level in levels]
+    shared("complexity", room("complexity", variations, int(seeds.sum()) - per_level), variations, list(levels))
+    transfers = [np.where(base == level, seeds * blocks["transfers"].to_numpy(), 0) for level in levels]
+    shared("domain", room("domain", transfers, per_level), transfers)
+    index = np.arange(first_block, first_block + len(blocks))
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "category": np.full_like(base, category),
+                "block": index,
+                "origin": np.full_like(base, origin),
+                "level": level,
+                "rows": counts,
+                "skip": skip,
+            }
+        )
+        for origin, level, counts, skip in found
+    ).sort("block", "origin", "level")

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from ruvtab.config import SPLITS
+from ruvtab.config import ORIGINS, SPLITS
 from ruvtab.draw import MAX_SIDE, U64, below, bits, key_of, mixed, permute
 from ruvtab.lexicon import FIRST_DETAIL
 from ruvtab.pack import Pack
-from ruvtab.plan import ORIGINS, Plan
+from ruvtab.plan import Plan
 from ruvtab.schema import SCHEMA
 
 U32 = npt.NDArray[np.uint32]
@@ -58,7 +58,10 @@ class Renderer:
         self._hashes = np.array([_hash(text) for text in encoded], np.uint64)
         self._powers = _powers(4096)
         sites = lexicon.sites
-        self._site = {c: sites[c].fill_null(0).cast(pl.UInt64).to_numpy() for c in ("input", "n_inputs", "context", "n_contexts", "span", "facts")}
+        self._site = {
+            c: sites[c].fill_null(0).cast(pl.UInt64).to_numpy()
+            for c in ("input", "n_inputs", "context", "n_contexts", "span", "facts")
+        }
         self._quality = np.round(sites["quality"].fill_null(0).to_numpy() * 1000).astype(np.int64)
         self._range = _quality_ranges(plan.pack)
         self._keys = np.array([key_of(plan.config.seed, f"phrasing/{k}") for k in plan.cells["name"]], _u)
@@ -76,7 +79,8 @@ class Renderer:
             pl.lit(pack.meta.language).alias("language"),
         )
         return cells.join(levels, how="cross", maintain_order="left_right").join(
-            taxonomy.routing, on=["category", "complexity"], how="left", validate="m:1", maintain_order="left")
+            taxonomy.routing, on=["category", "complexity"], how="left", validate="m:1", maintain_order="left"
+        )
 
     def chunk(self, start: int, stop: int) -> Chunk:
         """Render rows [start, stop) into fragments, quality and ids."""
@@ -86,7 +90,12 @@ class Renderer:
         lanes, spans, facts = self._phrased(rows)
         texts = [self._gathered(lanes, spans[:3]), self._gathered(lanes, spans[3:])]
         site, origin = rows["site"].to_numpy(), rows["origin"].to_numpy()
-        return Chunk(rows.with_columns(pl.Series("quality", self._scored(site, origin, facts))), texts[0], texts[1], self._ids(*texts))
+        return Chunk(
+            rows.with_columns(pl.Series("quality", self._scored(site, origin, facts))),
+            texts[0],
+            texts[1],
+            self._ids(*texts),
+        )
 
     def batch(self, chunk: Chunk) -> pa.RecordBatch:
         """Make the Arrow batch of a chunk, in the columns of schema.SCHEMA."""
@@ -94,9 +103,12 @@ class Renderer:
         site = pa.array(chunk.rows["site"].to_numpy())
         columns = {name: values.take(site) for name, values in shared.items()}
         columns |= {
-            "id": _hex(chunk.ids), "group_id": _hex(chunk.rows["group"].to_numpy()),
-            "origin": _named(ORIGINS, chunk.rows["origin"]), "split": _named(SPLITS, chunk.rows["split"]),
-            "input": self._joined(chunk.input), "context": self._joined(chunk.context),
+            "id": _hex(chunk.ids),
+            "group_id": _hex(chunk.rows["group"].to_numpy()),
+            "origin": _named(ORIGINS, chunk.rows["origin"]),
+            "split": _named(SPLITS, chunk.rows["split"]),
+            "input": self._joined(chunk.input),
+            "context": self._joined(chunk.context),
             "quality_score": pa.array((chunk.rows["quality"].to_numpy() / 1000).astype(np.float32)),
         }
         return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
@@ -253,4 +265,8 @@ def _hex(values: U64) -> pa.StringArray:
     """Write 64-bit numbers as 16 hex digits."""
     quarters = values.astype(">u8").view(">u2")
     digits = _HEX[quarters.astype(np.intp)]
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(np.arange(0, 16 * len(values) + 1, 16, dtype=np.int32)), pa.py_buffer(np.ascontiguousarray(digits)))
+    return pa.StringArray.from_buffers(
+        len(values),
+        pa.py_buffer(np.arange(0, 16 * len(values) + 1, 16, dtype=np.int32)),
+        pa.py_buffer(np.ascontiguousarray(digits)),
+    )

@@ -23,15 +23,22 @@ def with_split_cuts(blocks: pl.DataFrame, shares: tuple[float, float, float]) ->
         .agg(pl.col("groups").sum())
         .with_columns(end=pl.col("groups").cum_sum().over("held_out"))
         .with_columns(rest=rest)
-        .with_columns(**{
-            f"cut_{i}": ((pl.col("end") * share / pl.col("rest") + 0.5).floor() - ((pl.col("end") - pl.col("groups")) * share / pl.col("rest") + 0.5).floor()).cast(pl.Int64)
-            for i, share in ((1, train), (2, train + validation))
-        })
+        .with_columns(
+            **{
+                f"cut_{i}": (
+                    (pl.col("end") * share / pl.col("rest") + 0.5).floor()
+                    - ((pl.col("end") - pl.col("groups")) * share / pl.col("rest") + 0.5).floor()
+                ).cast(pl.Int64)
+                for i, share in ((1, train), (2, train + validation))
+            }
+        )
         .with_columns(pl.when("held_out").then(0).otherwise(pl.col(c)).alias(c) for c in ("cut_1", "cut_2"))
         .select("stratum", "held_out", "cut_1", "cut_2")
     )
     first = (pl.col("groups").cum_sum() - pl.col("groups")).over("stratum", "held_out")
-    return blocks.with_columns(stratum_size=upto, first_place=first).join(strata, on=["stratum", "held_out"], how="left", maintain_order="left")
+    return blocks.with_columns(stratum_size=upto, first_place=first).join(
+        strata, on=["stratum", "held_out"], how="left", maintain_order="left"
+    )
 
 
 def held_out_subjects(groups: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
@@ -57,9 +64,20 @@ def split_of_groups(examples: pl.DataFrame, shares: tuple[float, float, float]) 
     Needs group_id, category, complexity, domain; a group's stratum is that of its first row. Group ids are scrambled
     already, so their order is the draw.
     """
-    groups = examples.group_by("group_id", maintain_order=True).agg(pl.struct("category", "complexity", "domain").first().alias("stratum")).with_columns(
-        pl.col("stratum").rank("dense")).with_columns(place=pl.col("group_id").rank("ordinal").over("stratum") - 1)
-    strata = groups.group_by("stratum").agg(groups=pl.len().cast(pl.Int64)).with_columns(held_out=pl.lit(False)).sort("stratum")
+    groups = (
+        examples.group_by("group_id", maintain_order=True)
+        .agg(pl.struct("category", "complexity", "domain").first().alias("stratum"))
+        .with_columns(pl.col("stratum").rank("dense"))
+        .with_columns(place=pl.col("group_id").rank("ordinal").over("stratum") - 1)
+    )
+    strata = (
+        groups.group_by("stratum")
+        .agg(groups=pl.len().cast(pl.Int64))
+        .with_columns(held_out=pl.lit(False))
+        .sort("stratum")
+    )
     cuts = with_split_cuts(strata, shares).select("stratum", "cut_1", "cut_2")
     code = (pl.col("place") >= pl.col("cut_1")).cast(pl.UInt8) + (pl.col("place") >= pl.col("cut_2")).cast(pl.UInt8)
-    return groups.join(cuts, on="stratum", how="left", validate="m:1", maintain_order="left").select("group_id", split=pl.lit(pl.Series(SPLITS)).gather(code))
+    return groups.join(cuts, on="stratum", how="left", validate="m:1", maintain_order="left").select(
+        "group_id", split=pl.lit(pl.Series(SPLITS)).gather(code)
+    )

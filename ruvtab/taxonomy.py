@@ -53,8 +53,11 @@ class Taxonomy(BaseModel):
             for level, model in category.routing.items()
             if level not in self.levels or model not in self.models
         ]
-        faults += [f"{label!r} stands twice in {field}" for field in ("domains", "models")
-                   for label in sorted({x for x in getattr(self, field) if getattr(self, field).count(x) > 1})]
+        faults += [
+            f"{label!r} stands twice in {field}"
+            for field in ("domains", "models")
+            for label in sorted({x for x in getattr(self, field) if getattr(self, field).count(x) > 1})
+        ]
         if abs(sum(self.levels.values()) - 1) > 1e-6:
             faults.append(f"shares of levels sum to {sum(self.levels.values()):g}; make them sum to 1")
         if faults:
@@ -64,8 +67,10 @@ class Taxonomy(BaseModel):
     @property
     def routing(self) -> pl.DataFrame:
         """One row per category and complexity, in code order: category, complexity, output_agent, expected_model."""
-        names = pl.DataFrame({"category": list(self.categories), "output_agent": [c.agent for c in self.categories.values()]})
-        models = [c.routing[level] for c in self.categories.values() for level in self.levels]
-        return names.join(pl.DataFrame({"complexity": list(self.levels)}), how="cross", maintain_order="left_right").select(
-            "category", "complexity", "output_agent", pl.Series("expected_model", models)
+        names = pl.DataFrame(
+            {"category": list(self.categories), "output_agent": [c.agent for c in self.categories.values()]}
         )
+        models = [c.routing[level] for c in self.categories.values() for level in self.levels]
+        return names.join(
+            pl.DataFrame({"complexity": list(self.levels)}), how="cross", maintain_order="left_right"
+        ).select("category", "complexity", "output_agent", pl.Series("expected_model", models))

@@ -98,7 +98,9 @@ def _slot(inside: str) -> Slot:
         return INPUT
     match = _SLOT.fullmatch(inside)
     if not match:
-        raise WordingError(f"{{{inside}}} is not a slot; write {{table.column}}, {{a table.column}} or {{^table.column}}")
+        raise WordingError(
+            f"{{{inside}}} is not a slot; write {{table.column}}, {{a table.column}} or {{^table.column}}"
+        )
     capital, article, table, second, column = match.groups()
     return Slot(table, column, bool(second), bool(article), bool(capital))
 

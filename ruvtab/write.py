@@ -15,8 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ruvtab.config import SPLITS
-from ruvtab.plan import ORIGINS
+from ruvtab.config import ORIGINS, SPLITS
 from ruvtab.render import Chunk, Renderer, Text
 from ruvtab.schema import JSON_ORDER, METADATA, SCHEMA
 
@@ -39,7 +38,9 @@ class JsonWriter:
             pool.extend(texts)
 
         parts = [_skeleton(labels, indent) for labels in renderer.labels.fill_null("").to_dicts()]
-        opening, between, head, tail, to_group, to_origin, to_split, end = ([p[i] for p in parts] for i in range(len(_HOLES) + 1))
+        opening, between, head, tail, to_group, to_origin, to_split, end = (
+            [p[i] for p in parts] for i in range(len(_HOLES) + 1)
+        )
         add("opening", opening[:1])
         add("between", between[:1])
         add("head", head)
@@ -54,11 +55,22 @@ class JsonWriter:
     def lines(self, chunk: Chunk) -> pa.StringArray:
         """Write one text per row, each with its separator behind it."""
         first, rows, n = self._first, chunk.rows, len(chunk)
-        site, label = rows["site"].to_numpy().astype(np.int64), rows["origin"].to_numpy().astype(np.int64) * len(SPLITS) + rows["split"].to_numpy()
-        behind = np.column_stack([
-            first["head"] + site, first["quality"] + rows["quality"].to_numpy(), first["tail"] + site, first["hex"] + _quarters(chunk.ids),
-            np.full(n, first["to_group"]), first["hex"] + _quarters(rows["group"].to_numpy()), first["origin"] + label, first["end"] + site,
-        ]).astype(np.uint32)
+        site, label = (
+            rows["site"].to_numpy().astype(np.int64),
+            rows["origin"].to_numpy().astype(np.int64) * len(SPLITS) + rows["split"].to_numpy(),
+        )
+        behind = np.column_stack(
+            [
+                first["head"] + site,
+                first["quality"] + rows["quality"].to_numpy(),
+                first["tail"] + site,
+                first["hex"] + _quarters(chunk.ids),
+                np.full(n, first["to_group"]),
+                first["hex"] + _quarters(rows["group"].to_numpy()),
+                first["origin"] + label,
+                first["end"] + site,
+            ]
+        ).astype(np.uint32)
         n_text = chunk.input.per_row + chunk.context.per_row
         ends = np.cumsum(n_text + 2 + behind.shape[1])
         starts = ends - (n_text + 2 + behind.shape[1])
@@ -69,7 +81,9 @@ class JsonWriter:
         _place(fragments, starts + 2 + chunk.input.per_row, chunk.context)
         fragments[(starts + 2 + n_text)[:, None] + np.arange(behind.shape[1])] = behind
         _, offsets, data = self._pool.take(pa.array(fragments)).buffers()
-        return pa.StringArray.from_buffers(n, pa.py_buffer(np.frombuffer(offsets, np.int32)[np.concatenate(([0], ends))]), data)
+        return pa.StringArray.from_buffers(
+            n, pa.py_buffer(np.frombuffer(offsets, np.int32)[np.concatenate(([0], ends))]), data
+        )
 
 
 def record(row: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +95,7 @@ def data_of(lines: pa.StringArray) -> memoryview:
     """Return the bytes of an array of texts as they lie one behind the other."""
     _, offsets, data = lines.buffers()
     ends = np.frombuffer(offsets, np.int32)
-    return memoryview(data)[ends[lines.offset]:ends[lines.offset + len(lines)]]
+    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]]
 
 
 def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
@@ -130,7 +144,7 @@ class Output:
         self.n_bytes += len(view)
         left = view
         while len(left):
-            left = left[self._stream.write(left):]
+            left = left[self._stream.write(left) :]
         return len(view)
 
     def tell(self) -> int:
@@ -171,8 +185,14 @@ class ParquetOutput:
 
     def __init__(self, path: Path, metadata: dict[str, str]) -> None:
         self.output = Output(path)
-        self._writer = pq.ParquetWriter(self.output, SCHEMA.with_metadata(metadata), compression="zstd", compression_level=1,
-                                        use_dictionary=_DICTIONARY, write_statistics=True)
+        self._writer = pq.ParquetWriter(
+            self.output,
+            SCHEMA.with_metadata(metadata),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=_DICTIONARY,
+            write_statistics=True,
+        )
         self._held: list[pa.RecordBatch] = []
         self._n_held = 0
 
@@ -186,7 +206,9 @@ class ParquetOutput:
 
     def _flush(self, n: int) -> None:
         table = pa.Table.from_batches(self._held, SCHEMA)
-        self._writer.write_table(table.slice(0, n).combine_chunks().replace_schema_metadata(self._writer.schema.metadata), row_group_size=n)
+        self._writer.write_table(
+            table.slice(0, n).combine_chunks().replace_schema_metadata(self._writer.schema.metadata), row_group_size=n
+        )
         self._held = table.slice(n).to_batches()
         self._n_held -= n
 
@@ -198,7 +220,9 @@ class ParquetOutput:
         self.output.close()
 
 
-_DICTIONARY = [name for name in SCHEMA.names if name not in {"id", "group_id", "input", "context", "quality_score", "tags"}]
+_DICTIONARY = [
+    name for name in SCHEMA.names if name not in {"id", "group_id", "input", "context", "quality_score", "tags"}
+]
 
 
 def batches_of_split(batch: pa.RecordBatch, split: npt.NDArray[np.uint8]) -> Iterator[tuple[int, pa.RecordBatch]]:

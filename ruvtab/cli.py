@@ -1,0 +1,395 @@
+"""The command line: parse, call, print. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ruvtab import __version__
+
+if TYPE_CHECKING:
+    from ruvtab.config import DatasetConfig
+    from ruvtab.plan import Plan
+
+app = App(
+    name="ruvtab",
+    version=__version__,
+    help_format="markdown",
+    help=(
+        "Build labelled datasets of software-task requests for training task routers.\n\n"
+        "Start with `ruvtab build dataset` and open `dataset/README.md`."
+    ),
+)
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
+Folder = Annotated[Path, Parameter(help="The dataset folder.")]
+
+
+@Parameter(name="*")
+@dataclass
+class Settings:
+    """What to build."""
+
+    examples_per_category: Annotated[
+        int | None, Parameter(alias="-n", help="Seeds per category, before augmentation [default: 100].")
+    ] = None
+    rows: Annotated[int | None, Parameter(help="Rows in all, instead of seeds per category.")] = None
+    seed: Annotated[int | None, Parameter(help="Another seed draws other examples [default: 42].")] = None
+    no_augmentation: Annotated[bool, Parameter(negative="", help="Seeds only.")] = False
+    paraphrases_per_example: Annotated[float | None, Parameter(help="Mean paraphrases per seed [default: 2.0].")] = None
+    complexity_variations: Annotated[
+        float | None, Parameter(help="Mean variations at another level per seed [default: 1.6].")
+    ] = None
+    domain_transfers: Annotated[
+        float | None, Parameter(help="Mean transfers to another domain per seed [default: 0.8].")
+    ] = None
+    split: Annotated[str | None, Parameter(help="Shares of train, validation and test [default: 0.7,0.15,0.15].")] = (
+        None
+    )
+    holdout: Annotated[
+        Literal["group", "subject"] | None, Parameter(help="`subject` keeps whole subjects for test [default: group].")
+    ] = None
+    pack: Annotated[Path | None, Parameter(help="Folder of your own pack, instead of the English one.")] = None
+    config: Annotated[Path | None, Parameter(help="TOML file with these settings; flags win over it.")] = None
+
+    def resolved(self) -> DatasetConfig:
+        """Check everything that was given, at once."""
+        from ruvtab.config import config_of
+
+        names = ("examples_per_category", "rows", "seed", "holdout", "pack")
+        values: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        rates = ("paraphrases_per_example", "complexity_variations", "domain_transfers")
+        if augmentation := {name: getattr(self, name) for name in rates if getattr(self, name) is not None}:
+            values["augmentation"] = augmentation
+        if self.no_augmentation:
+            values["enable_augmentation"] = False
+        if self.split is not None:
+            values["split"] = self.split.split(",")
+        return config_of(values, self.config)
+
+
+_Shared = Settings()
+
+
+@app.command
+def build(
+    out: Folder,
+    *,
+    settings: Settings = _Shared,
+    formats: Annotated[str, Parameter(help="Files to write, of jsonl, json, parquet.")] = "jsonl,json,parquet",
+    overwrite: Annotated[bool, Parameter(negative="", help="Replace the dataset that is in the folder.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a dataset folder: JSONL, pretty JSON, Parquet, stats, card and manifest.
+
+    Examples:
+
+    * `ruvtab build dataset` makes the default 2,700 rows.
+    * `ruvtab build big --rows 1000000 --formats parquet`
+    * `ruvtab build hard --holdout subject --split 0.8,0.1,0.1`
+    * `ruvtab build mine --pack my-pack --seed 7 --overwrite`
+    """
+    from ruvtab.build import build as build_dataset
+
+    started = time.perf_counter()
+    with _progress("rows", quiet=as_json) as progress:
+        manifest = build_dataset(
+            settings.resolved(),
+            out,
+            formats=[f.strip() for f in formats.split(",") if f.strip()],
+            overwrite=overwrite,
+            progress=progress,
+        )
+    seconds = time.perf_counter() - started
+    if as_json:
+        _json({"out": str(out), "seconds": round(seconds, 3), **manifest})
+        return
+    _print_shares(manifest["stats"])
+    _print_table(
+        "Files",
+        ["file", "rows", "size"],
+        [[f["name"], f"{f['rows']:,}" if f["rows"] else "", _size(f["bytes"])] for f in manifest["files"]],
+    )
+    n_bytes = sum(f["bytes"] for f in manifest["files"])
+    print(
+        f"{manifest['rows']:,} rows in {seconds:.2f} s ({manifest['rows'] / seconds:,.0f} rows/s, {_size(n_bytes / seconds)}/s) in {out}\n"
+        f"mean quality {manifest['stats']['mean_quality']}, fingerprint {manifest['fingerprint']}"
+    )
+
+
+@app.command
+def preview(
+    *,
+    settings: Settings = _Shared,
+    n: Annotated[int, Parameter(help="Rows to show.")] = 10,
+    category: str | None = None,
+    level: str | None = None,
+    domain: str | None = None,
+    family: str | None = None,
+    row: Annotated[int | None, Parameter(help="Show this row of the plan.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a few rows without building.
+
+    Examples:
+
+    * `ruvtab preview`
+    * `ruvtab preview --category Security --level Complex --n 5`
+    * `ruvtab preview --pack my-pack --family coder.symptom`
+    * `ruvtab preview --rows 1000000000 --row 123456789`
+    """
+    from ruvtab.build import plan_of
+    from ruvtab.errors import ConfigError
+
+    plan = plan_of(settings.resolved())
+    taxonomy = plan.pack.taxonomy
+    wanted = {
+        "category": (category, list(taxonomy.categories)),
+        "complexity": (level, list(taxonomy.levels)),
+        "domain": (domain, taxonomy.domains),
+        "family": (family, plan.pack.families["id"].to_list()),
+    }
+    unknown = [
+        f"unknown {name} {label!r}; there are {', '.join(known)}"
+        for name, (label, known) in wanted.items()
+        if label and label not in known
+    ]
+    if row is not None and not 0 <= row < plan.n_rows:
+        unknown.append(f"row {row:,} is not in the plan; its rows are 0 to {plan.n_rows - 1:,}")
+    if unknown:
+        raise ConfigError("\n".join(unknown))
+    found = list(_matching(plan, {name: label for name, (label, _) in wanted.items() if label}, n, row))
+    if as_json:
+        _json(found)
+        return
+    for r in found:
+        print(
+            f"\n{r['category']} · {r['complexity']} · {r['domain']} → {r['output_agent']}, {r['expected_model']}   [{r['origin']}, {r['family']}, quality {r['quality_score']:.3f}]"
+        )
+        print(f"  {r['input']}" + (f"\n  context: {r['context']}" if r["context"] else ""))
+    print(f"\n{len(found)} of {plan.n_rows:,} planned rows")
+
+
+def _matching(plan: Plan, labels: dict[str, str], n: int, row: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the first n rows of a plan that have the labels; looks at a million rows at most."""
+    import polars as pl
+
+    from ruvtab.render import Renderer
+
+    renderer = Renderer(plan)
+    first, last, step = (
+        (row, row + 1, 1) if row is not None else (0, min(plan.n_rows, 1_000_000), 4096 if labels else max(n, 1))
+    )
+    for start in range(first, last, step):
+        df = pl.DataFrame(pl.from_arrow(renderer.batch(renderer.chunk(start, min(start + step, last)))))
+        for name, label in labels.items():
+            df = df.filter(pl.col(name) == label)
+        yield from df.head(n).to_dicts()
+        n -= min(n, len(df))
+        if not n:
+            return
+
+
+@app.command
+def plan(
+    *,
+    settings: Settings = _Shared,
+    cells: Annotated[bool, Parameter(negative="", help="List every cell.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show quotas and capacity, without making any text.
+
+    Examples:
+
+    * `ruvtab plan`
+    * `ruvtab plan --rows 1000000000 --cells`
+    """
+    from ruvtab.build import plan_of
+
+    made = plan_of(settings.resolved())
+    levels, domains = list(made.pack.taxonomy.levels), made.pack.taxonomy.domains
+    quotas, capacity = made.quotas(), made.capacity()
+    if as_json:
+        _json(
+            {
+                "rows": made.n_rows,
+                "capacity_rows": int(capacity["rows"].sum()),
+                "quotas": quotas.to_dicts(),
+                "cells": capacity.to_dicts(),
+            }
+        )
+        return
+    _print_table(
+        f"Quotas: {made.n_rows:,} rows",
+        ["category", "level", "seeds", "room for seeds", *quotas.columns[4:]],
+        [[str(x) if isinstance(x, str) else f"{x:,}" for x in r] for r in quotas.rows()],
+    )
+    tight = capacity if cells else capacity.sort("used", "seeds", descending=True).head(10)
+    _print_table(
+        "Cells" if cells else "Fullest cells (--cells lists all)",
+        ["family", "domain", "scenarios", "phrasings", "seeds", "room", "used"],
+        [
+            [
+                r["family"],
+                r["domain"],
+                f"{r['scenarios']:,}",
+                f"{r['phrasings']:,}",
+                f"{r['seeds']:,}",
+                f"{r['room']:,}",
+                f"{r['used']:.1%}",
+            ]
+            for r in tight.to_dicts()
+        ],
+    )
+    print(
+        f"{len(made.pack.families)} families, {len(made.pack.templates)} templates, {len(capacity)} cells in {len(domains)} domains at {len(levels)} levels; "
+        f"the pack can say {int(capacity['rows'].sum()):,} different rows"
+    )
+
+
+@app.command
+def check(
+    pack: Annotated[Path | None, Parameter(help="The pack folder; none is the English pack.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Read a pack and print every fault with file and line.
+
+    Examples:
+
+    * `ruvtab check my-pack`
+    * `ruvtab check --json`
+    """
+    from ruvtab.check import load
+    from ruvtab.errors import PackError
+
+    try:
+        read = load(pack)
+    except PackError as error:
+        if as_json:
+            _json({"faults": [{"file": str(f.file), "line": f.line, "message": f.message} for f in error.faults]})
+            raise SystemExit(2) from None
+        raise
+    counts = read.summary()
+    if as_json:
+        _json({"faults": [], **counts})
+        return
+    _print_table(
+        f"{read.meta.name} {read.meta.version} ({read.meta.language})",
+        ["category", "families", "subjects", "templates", "inputs", "contexts"],
+        [[str(x) for x in r.values()] for r in counts["categories"]],
+    )
+    print(f"{counts['tables']} vocabulary tables with {counts['rows']:,} rows. No faults.")
+
+
+@app.command
+def verify(
+    out: Folder,
+    *,
+    pack: Annotated[Path | None, Parameter(help="The pack it was built from, if not the English one.")] = None,
+    sample: Annotated[int, Parameter(help="Rows to render anew and compare.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Check that the files match the manifest and that rows match the config. Exit code 1 if not.
+
+    Examples:
+
+    * `ruvtab verify dataset`
+    * `ruvtab verify mine --pack my-pack --sample 1000`
+    """
+    from ruvtab.verify import verify as problems_of
+
+    with _progress("files", quiet=as_json) as progress:
+        problems = problems_of(out, pack=pack, sample=sample, progress=progress)
+    if as_json:
+        _json({"ok": not problems, "problems": problems})
+    else:
+        print("\n".join(problems) if problems else f"{out}: files match the manifest, sampled rows match the config")
+    raise SystemExit(1 if problems else 0)
+
+
+def _json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _size(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.2f} GB"
+
+
+def _print_shares(stats: dict[str, Any]) -> None:
+    for column in ("category", "complexity", "expected_model", "domain", "origin", "split"):
+        shares = stats["shares"][column]
+        print(f"{column:<15}" + "  ".join(f"{label} {share:.1%}" for label, share in shares.items()))
+
+
+def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table, columns of numbers to the right."""
+    widths = [max(len(r[i]) for r in (header, *rows)) for i in range(len(header))]
+    numeric = [all(r[i][:1].isdigit() or not r[i] for r in rows) for i in range(len(header))]
+    print(f"\n{title}")
+    for r in (header, ["─" * w for w in widths], *rows):
+        print(
+            "  "
+            + "  ".join(
+                v.rjust(w) if right else v.ljust(w) for v, w, right in zip(r, widths, numeric, strict=True)
+            ).rstrip()
+        )
+    print()
+
+
+@contextmanager
+def _progress(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar with rate and time left on a terminal; elsewhere nothing."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn(unit),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task, started = bar.add_task(unit, total=None, rate=""), time.perf_counter()
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, rate=f"{done / (time.perf_counter() - started):,.0f} {unit}/s"
+        )
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    print(f"ruvtab: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: exit code 0 when all is well, 1 when a check does not hold, 2 for wrong input."""
+    from ruvtab.errors import RuvtabError
+
+    try:
+        app(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        raise SystemExit(2) from None
+    except RuvtabError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted; nothing half-made was left behind. Run the same command again", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
