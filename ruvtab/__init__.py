@@ -14,24 +14,35 @@ if TYPE_CHECKING:
     from ruvtab.errors import CapacityError, ConfigError, OutputError, PackError, RuvtabError
     from ruvtab.render import row_id
 
+__all__ = [
+    "AugmentationConfig",
+    "CapacityError",
+    "ConfigError",
+    "DatasetConfig",
+    "OutputError",
+    "PackError",
+    "RuvtabError",
+    "TaskDataset",
+    "__version__",
+    "build",
+    "generate",
+    "row_id",
+    "scan",
+]
+
 _HOMES = {
-    "build": "build",
-    "scan": "build",
-    "AugmentationConfig": "config",
-    "DatasetConfig": "config",
-    "TaskDataset": "dataset",
-    "generate": "dataset",
-    "CapacityError": "errors",
-    "ConfigError": "errors",
-    "OutputError": "errors",
-    "PackError": "errors",
-    "RuvtabError": "errors",
-    "row_id": "render",
+    "build": ("build", "scan"),
+    "config": ("AugmentationConfig", "DatasetConfig"),
+    "dataset": ("TaskDataset", "generate"),
+    "errors": ("CapacityError", "ConfigError", "OutputError", "PackError", "RuvtabError"),
+    "render": ("row_id",),
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module 'ruvtab' has no attribute {name!r}")
-    return getattr(import_module(f"ruvtab.{_HOMES[name]}"), name)
+    # the submodule `build` would hide the function of that name
+    value = globals()[name] = getattr(import_module(f"ruvtab.{home}"), name)
+    return value

@@ -12,24 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from ruvtab.errors import Fault, PackError
-from ruvtab.pack import Pack, Wording, default_pack, line_of, read
+from ruvtab.kinds import faults_of_kind
+from ruvtab.pack import Pack, Wording, default_pack, read
+from ruvtab.source import line_of
 from ruvtab.wording import INPUT, Choice, Form, Slot
 
-KINDS = {
-    "adverb",
-    "noun",
-    "plural",
-    "name",
-    "phrase",
-    "term",
-    "clause",
-    "question",
-    "verb",
-    "gerund",
-    "code",
-    "quantity",
-}
-_BARE = {"noun", "plural", "name"}
 _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 
 
@@ -95,7 +82,7 @@ def faults_of(pack: Pack) -> list[Fault]:
     faults = [f for w in pack.wordings for f in _unknown_slots(checker, w)]
     faults += [f for rule in _WORDING_RULES for w in known for f in rule(checker, w)]
     faults += [f for rule in _PACK_RULES for f in rule(checker)]
-    return sorted(set(faults))
+    return sorted({*faults, *faults_of_kind(pack)})
 
 
 def load(root: Path | None = None) -> Pack:
@@ -279,43 +266,6 @@ def _frames(checker: _Checker) -> Iterator[Fault]:
             yield checker.at(wording, "a frame needs exactly one {}, where the input goes")
 
 
-def _kinds(checker: _Checker) -> Iterator[Fault]:
-    """Values are the kind of phrase that columns.toml says."""
-    file = checker.pack.root / "vocabulary" / "columns.toml"
-    for table, columns in checker.pack.kinds.items():
-        if table not in checker.pack.tables:
-            yield Fault(file, line_of(file, f"[{table}]"), f"table {table} has no file {table}.csv")
-            continue
-        lf = checker.pack.tables[table]
-        for column, kind in columns.items():
-            line = line_of(file, f"[{table}]", f"{column} =")
-            if column not in lf.columns[1:-1]:
-                yield Fault(file, line, f"{table}.csv has no column {column}")
-            elif kind not in KINDS:
-                yield Fault(file, line, f"unknown kind {kind!r}; kinds are {', '.join(sorted(KINDS))}")
-            else:
-                wrong = lf.filter(_breaks_kind(kind, column))
-                for value, row in zip(wrong[column], wrong["@line"], strict=True):
-                    yield Fault(
-                        checker.pack.root / "vocabulary" / f"{table}.csv",
-                        row,
-                        f"{column} {value!r:.60} is not a {kind} as columns.toml means it",
-                    )
-
-
-def _breaks_kind(kind: str, column: str) -> pl.Expr:
-    value = pl.col(column)
-    if kind in _BARE:
-        return value.str.contains(r"^(?i:a|an|the|our|my) ")
-    if kind == "question":
-        return ~value.str.contains(r"^(how|why|where|which|what|whether|when|who|whose)\b") | value.str.ends_with("?")
-    if kind == "verb":
-        return value.str.contains(r"^to |\.$")
-    if kind == "gerund":
-        return ~value.str.contains(r"^\w+ing\b")
-    return value.str.contains(r"[^.]\.$") if kind == "clause" else pl.lit(False)
-
-
 _WORDING_RULES: tuple[Callable[[_Checker, Wording], Iterator[Fault]], ...] = (
     _empty_tables,
     _articles,
@@ -323,4 +273,4 @@ _WORDING_RULES: tuple[Callable[[_Checker, Wording], Iterator[Fault]], ...] = (
     _untidy,
     _scenario_told,
 )
-_PACK_RULES: tuple[Callable[[_Checker], Iterator[Fault]], ...] = (_scenario_tables, _equal_wordings, _frames, _kinds)
+_PACK_RULES: tuple[Callable[[_Checker], Iterator[Fault]], ...] = (_scenario_tables, _equal_wordings, _frames)

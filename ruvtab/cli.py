@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ruvtab import __version__
+from ruvtab import __version__, show
 
 if TYPE_CHECKING:
     from ruvtab.config import DatasetConfig
@@ -86,7 +84,7 @@ def build(
     settings: Settings = _Shared,
     formats: Annotated[str, Parameter(help="Files to write, of jsonl, json, parquet.")] = "jsonl,json,parquet",
     overwrite: Annotated[bool, Parameter(negative="", help="Replace the dataset that is in the folder.")] = False,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Build a dataset folder: JSONL, pretty JSON, Parquet, stats, card and manifest.
 
@@ -100,7 +98,7 @@ def build(
     from ruvtab.build import build as build_dataset
 
     started = time.perf_counter()
-    with _progress("rows", quiet=as_json) as progress:
+    with show.progress("rows", quiet=json) as progress:
         manifest = build_dataset(
             settings.resolved(),
             out,
@@ -109,18 +107,18 @@ def build(
             progress=progress,
         )
     seconds = time.perf_counter() - started
-    if as_json:
-        _json({"out": str(out), "seconds": round(seconds, 3), **manifest})
+    if json:
+        show.as_json({"out": str(out), "seconds": round(seconds, 3), **manifest})
         return
-    _print_shares(manifest["stats"])
-    _print_table(
+    show.shares(manifest["stats"])
+    show.table(
         "Files",
         ["file", "rows", "size"],
-        [[f["name"], f"{f['rows']:,}" if f["rows"] else "", _size(f["bytes"])] for f in manifest["files"]],
+        [[f["name"], f"{f['rows']:,}" if f["rows"] else "", show.size(f["bytes"])] for f in manifest["files"]],
     )
     n_bytes = sum(f["bytes"] for f in manifest["files"])
     print(
-        f"{manifest['rows']:,} rows in {seconds:.2f} s ({manifest['rows'] / seconds:,.0f} rows/s, {_size(n_bytes / seconds)}/s) in {out}\n"
+        f"{manifest['rows']:,} rows in {seconds:.2f} s ({manifest['rows'] / seconds:,.0f} rows/s, {show.size(n_bytes / seconds)}/s) in {out}\n"
         f"mean quality {manifest['stats']['mean_quality']}, fingerprint {manifest['fingerprint']}"
     )
 
@@ -135,7 +133,7 @@ def preview(
     domain: str | None = None,
     family: str | None = None,
     row: Annotated[int | None, Parameter(help="Show this row of the plan.")] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Show a few rows without building.
 
@@ -167,8 +165,8 @@ def preview(
     if unknown:
         raise ConfigError("\n".join(unknown))
     found = list(_matching(plan, {name: label for name, (label, _) in wanted.items() if label}, n, row))
-    if as_json:
-        _json(found)
+    if json:
+        show.as_json(found)
         return
     for r in found:
         print(
@@ -203,7 +201,7 @@ def plan(
     *,
     settings: Settings = _Shared,
     cells: Annotated[bool, Parameter(negative="", help="List every cell.")] = False,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Show quotas and capacity, without making any text.
 
@@ -217,8 +215,8 @@ def plan(
     made = plan_of(settings.resolved())
     levels, domains = list(made.pack.taxonomy.levels), made.pack.taxonomy.domains
     quotas, capacity = made.quotas(), made.capacity()
-    if as_json:
-        _json(
+    if json:
+        show.as_json(
             {
                 "rows": made.n_rows,
                 "capacity_rows": int(capacity["rows"].sum()),
@@ -227,13 +225,13 @@ def plan(
             }
         )
         return
-    _print_table(
+    show.table(
         f"Quotas: {made.n_rows:,} rows",
         ["category", "level", "seeds", "room for seeds", *quotas.columns[4:]],
         [[str(x) if isinstance(x, str) else f"{x:,}" for x in r] for r in quotas.rows()],
     )
     tight = capacity if cells else capacity.sort("used", "seeds", descending=True).head(10)
-    _print_table(
+    show.table(
         "Cells" if cells else "Fullest cells (--cells lists all)",
         ["family", "domain", "scenarios", "phrasings", "seeds", "room", "used"],
         [
@@ -259,7 +257,7 @@ def plan(
 def check(
     pack: Annotated[Path | None, Parameter(help="The pack folder; none is the English pack.")] = None,
     *,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Read a pack and print every fault with file and line.
 
@@ -274,15 +272,17 @@ def check(
     try:
         read = load(pack)
     except PackError as error:
-        if as_json:
-            _json({"faults": [{"file": str(f.file), "line": f.line, "message": f.message} for f in error.faults]})
+        if json:
+            show.as_json(
+                {"faults": [{"file": str(f.file), "line": f.line, "message": f.message} for f in error.faults]}
+            )
             raise SystemExit(2) from None
         raise
     counts = read.summary()
-    if as_json:
-        _json({"faults": [], **counts})
+    if json:
+        show.as_json({"faults": [], **counts})
         return
-    _print_table(
+    show.table(
         f"{read.meta.name} {read.meta.version} ({read.meta.language})",
         ["category", "families", "subjects", "templates", "inputs", "contexts"],
         [[str(x) for x in r.values()] for r in counts["categories"]],
@@ -296,7 +296,7 @@ def verify(
     *,
     pack: Annotated[Path | None, Parameter(help="The pack it was built from, if not the English one.")] = None,
     sample: Annotated[int, Parameter(help="Rows to render anew and compare.")] = 200,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Check that the files match the manifest and that rows match the config. Exit code 1 if not.
 
@@ -307,70 +307,13 @@ def verify(
     """
     from ruvtab.verify import verify as problems_of
 
-    with _progress("files", quiet=as_json) as progress:
+    with show.progress("files", quiet=json) as progress:
         problems = problems_of(out, pack=pack, sample=sample, progress=progress)
-    if as_json:
-        _json({"ok": not problems, "problems": problems})
+    if json:
+        show.as_json({"ok": not problems, "problems": problems})
     else:
         print("\n".join(problems) if problems else f"{out}: files match the manifest, sampled rows match the config")
     raise SystemExit(1 if problems else 0)
-
-
-def _json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _size(n_bytes: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.2f} GB"
-
-
-def _print_shares(stats: dict[str, Any]) -> None:
-    for column in ("category", "complexity", "expected_model", "domain", "origin", "split"):
-        shares = stats["shares"][column]
-        print(f"{column:<15}" + "  ".join(f"{label} {share:.1%}" for label, share in shares.items()))
-
-
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a plain table, columns of numbers to the right."""
-    widths = [max(len(r[i]) for r in (header, *rows)) for i in range(len(header))]
-    numeric = [all(r[i][:1].isdigit() or not r[i] for r in rows) for i in range(len(header))]
-    print(f"\n{title}")
-    for r in (header, ["─" * w for w in widths], *rows):
-        print(
-            "  "
-            + "  ".join(
-                v.rjust(w) if right else v.ljust(w) for v, w, right in zip(r, widths, numeric, strict=True)
-            ).rstrip()
-        )
-    print()
-
-
-@contextmanager
-def _progress(unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar with rate and time left on a terminal; elsewhere nothing."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn(unit),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task, started = bar.add_task(unit, total=None, rate=""), time.perf_counter()
-        yield lambda done, total: bar.update(
-            task, completed=done, total=total, rate=f"{done / (time.perf_counter() - started):,.0f} {unit}/s"
-        )
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

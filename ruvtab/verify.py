@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ruvtab.build import fingerprint, plan_of, read_manifest
+from ruvtab.build import plan_of
 from ruvtab.config import DatasetConfig
 from ruvtab.draw import bits, key_of
 from ruvtab.errors import OutputError
+from ruvtab.manifest import fingerprint, read_manifest
 from ruvtab.plan import Plan
 from ruvtab.render import Renderer
 from ruvtab.schema import METADATA, SCHEMA

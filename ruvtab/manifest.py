@@ -1,0 +1,111 @@
+"""What a dataset is known by: its fingerprint, content hash, stats, and the manifest that makes a folder one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import ruvtab
+from ruvtab.config import ORIGINS, SPLITS
+from ruvtab.draw import U64, mixed
+from ruvtab.errors import OutputError
+from ruvtab.plan import Plan
+from ruvtab.render import Chunk, Renderer
+from ruvtab.stats import COUNTED, stats_of
+
+MANIFEST = "manifest.json"
+
+
+def fingerprint(plan: Plan) -> str:
+    """Name everything that decides the rows: config, pack and version, as 16 hex digits."""
+    decides = [plan.config.recorded(), plan.pack.digest, ruvtab.__version__]
+    return blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+@dataclass
+class Tally:
+    """Adds chunks up: rows per site, origin and split, and a content hash that no chunking or order changes.
+
+    The content hash is the sum of two scrambles of every row's number, id, group, labels and score, modulo 2**64 each.
+    """
+
+    renderer: Renderer
+    counts: list[pl.DataFrame] = field(default_factory=list)
+    _sums: list[int] = field(default_factory=lambda: [0, 0])
+
+    def add(self, chunk: Chunk) -> None:
+        """Count a chunk in."""
+        rows = chunk.rows
+        self.counts.append(
+            rows.group_by("site", "origin", "split").agg(rows=pl.len().cast(pl.Int64), quality=pl.sum("quality"))
+        )
+        if len(self.counts) > 64:
+            self.counts = [_summed(self.counts)]
+        codes = (
+            rows["quality"].to_numpy().astype(np.uint64) * np.uint64(16)
+            + rows["origin"].to_numpy() * np.uint64(4)
+            + rows["split"].to_numpy()
+        )
+        h = mixed(
+            chunk.ids
+            + mixed(
+                rows["row"].to_numpy()
+                + mixed(rows["group"].to_numpy() + mixed(codes + self._labels[rows["site"].to_numpy()]))
+            )
+        )
+        for i, part in enumerate((h, mixed(h + np.uint64(1)))):
+            self._sums[i] = (self._sums[i] + int(part.sum(dtype=np.uint64))) % 2**64
+
+    @cached_property
+    def _labels(self) -> U64:
+        """A number per site that stands for its labels."""
+        texts = [json.dumps(labels, sort_keys=True).encode() for labels in self.renderer.labels.to_dicts()]
+        return np.array([int.from_bytes(blake2b(t, digest_size=8).digest(), "little") for t in texts], np.uint64)
+
+    @property
+    def content_hash(self) -> str:
+        """32 hex digits, equal for equal rows."""
+        return f"{self._sums[0]:016x}{self._sums[1]:016x}"
+
+    def stats(self) -> dict[str, Any]:
+        """Sum the counts up, by the names of labels."""
+        labels = self.renderer.labels.with_row_index("site").select(
+            "site", *(c for c in COUNTED if c in self.renderer.labels.columns)
+        )
+        counts = _summed(self.counts).with_columns(
+            pl.col("quality") / 1000,
+            origin=pl.lit(pl.Series(ORIGINS)).gather("origin"),
+            split=pl.lit(pl.Series(SPLITS)).gather("split"),
+        )
+        return stats_of(counts.join(labels, on="site", how="left", validate="m:1", maintain_order="left"))
+
+
+def _summed(counts: list[pl.DataFrame]) -> pl.DataFrame:
+    return (
+        pl.concat(counts)
+        .group_by("site", "origin", "split")
+        .agg(pl.sum("rows"), pl.sum("quality"))
+        .sort("site", "origin", "split")
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a dataset's manifest; raises OutputError where there is none, so no whole dataset."""
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest["files"], manifest["config"]
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{folder} holds no {MANIFEST}, so it is not a finished dataset; build it with: ruvtab build {folder}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: not a manifest: {error!r}; build the dataset again with --overwrite") from error
+    return manifest
