@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ruvtab.manifest import MANIFEST, Tally, fingerprint, read_manifest
 from ruvtab.plan import Plan, planned
 from ruvtab.render import Chunk, Renderer
 from ruvtab.schema import SCHEMA
-from ruvtab.write import JsonWriter, Output, ParquetOutput, batches_of_split, data_of
+from ruvtab.write import LIST_SEPARATOR, JsonWriter, Output, ParquetOutput, data_of
 
 FORMATS = ("jsonl", "json", "parquet")
 CHUNK_ROWS = 32_768
@@ -77,27 +78,32 @@ def build(
     """Build a dataset folder and return its manifest.
 
     Files are made in a partial folder inside `out` and moved into place when all are whole, the manifest last; a build
-    that fails or is interrupted leaves what was there before. `pretty` None writes the JSON list up to PRETTY_LIMIT rows.
-    `progress` is called with rows done and rows in all. Raises PackError, ConfigError, CapacityError, OutputError.
+    that fails or is interrupted leaves what was there before. `pretty` None writes the JSON list up to PRETTY_LIMIT
+    rows. `progress` is called with rows done and rows in all.
+
+    Raises PackError, ConfigError, CapacityError and OutputError.
     """
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise ConfigError(f"unknown format {', '.join(unknown)}; formats are {', '.join(FORMATS)}")
     plan, target = plan_of(config or DatasetConfig()), Path(out)
     mark = fingerprint(plan)
     _refuse_occupied(target, mark, overwrite)
-    made = not target.exists()
-    partial = target / _PARTIAL
+    wanted = [f for f in formats if f != "json" or (plan.n_rows <= PRETTY_LIMIT if pretty is None else pretty)]
+    made, partial = not target.exists(), target / _PARTIAL
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         (partial / "fingerprint").write_text(mark)
-        wanted = [f for f in formats if f != "json" or (plan.n_rows <= PRETTY_LIMIT if pretty is None else pretty)]
-        manifest = _written(plan, partial, wanted, mark, chunk_rows, threads or n_threads(), progress)
+        renderer = Renderer(plan)
+        files = _Files(renderer, partial, wanted, mark)
+        with closing(files):
+            tally = _rendered(renderer, files, chunk_rows, threads or n_threads(), progress)
+        manifest = _described(plan, partial, files.entries(), tally, mark)
         _moved(partial, target, manifest)
     except OSError as error:
-        raise OutputError(
-            f"{target}: cannot be written: {error.strerror or error}; free space or name another folder. {_kept(target)}"
-        ) from error
+        left = "the dataset that was there is untouched" if (target / MANIFEST).exists() else "nothing is left behind"
+        why = error.strerror or error
+        raise OutputError(f"{target}: cannot be written: {why}; {left}. Free space, or name another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if made and target.is_dir() and not any(target.iterdir()):
@@ -105,128 +111,117 @@ def build(
     return manifest
 
 
-def _kept(target: Path) -> str:
-    return "The dataset that was there is untouched" if (target / MANIFEST).exists() else "Nothing is left behind"
-
-
 def _refuse_occupied(target: Path, mark: str, overwrite: bool) -> None:
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file; name a folder to build into")
-    if overwrite or not target.is_dir():
-        return
-    found = sorted(p.name for p in target.iterdir())
+    found = sorted(p.name for p in target.iterdir()) if target.is_dir() and not overwrite else []
     unfinished = target / _PARTIAL / "fingerprint"
-    if found == [_PARTIAL] and unfinished.exists() and unfinished.read_text() == mark:
+    if MANIFEST not in found and unfinished.exists() and unfinished.read_text() == mark:
         return
-    if found == [_PARTIAL]:
-        raise OutputError(
-            f"{target} holds an unfinished build of another config; --overwrite to replace it, or name another folder"
-        )
     if found:
-        raise OutputError(
-            f"{target} is not empty (it holds {', '.join(found[:3])}{', …' * (len(found) > 3)}); --overwrite to replace the dataset in it, or name another folder"
-        )
+        what = "an unfinished build of another config" if found == [_PARTIAL] else ", ".join(found[:3])
+        more = ", …" if len(found) > 3 else ""
+        fix = "--overwrite replaces the dataset in it; or name another folder"
+        raise OutputError(f"{target} is not empty, it holds {what}{more}: {fix}")
 
 
-def _written(
-    plan: Plan,
-    folder: Path,
-    formats: Sequence[str],
-    mark: str,
-    chunk_rows: int,
-    threads: int,
-    progress: Progress | None,
-) -> dict[str, Any]:
-    """Write every file of a dataset into a folder; return the manifest, which is not written yet."""
-    renderer = Renderer(plan)
-    tally = Tally(renderer)
-    lines = JsonWriter(renderer) if "jsonl" in formats else None
-    pretty = JsonWriter(renderer, indent=2) if "json" in formats else None
-    jsonl = (
-        [Output(folder / "jsonl" / f"{PREFIX}_{name}.jsonl") for name in ("full", *(_SHORT[s] for s in SPLITS))]
-        if lines
-        else []
-    )
-    listed = Output(folder / f"{PREFIX}_full.json") if pretty else None
-    parquet = (
-        [ParquetOutput(folder / "data" / f"{s}-00000-of-00001.parquet", {"ruvtab.fingerprint": mark}) for s in SPLITS]
-        if "parquet" in formats
-        else []
-    )
+class _Files:
+    """The data files of a dataset while they are written: JSON lines in full and per split, a JSON list, Parquet."""
 
-    def rendered(
-        number: int,
-    ) -> tuple[Chunk, list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.RecordBatch]]]:
-        chunk = _chunk(renderer, number, chunk_rows)
+    def __init__(self, renderer: Renderer, folder: Path, formats: Sequence[str], mark: str) -> None:
+        self.folder, self.renderer = folder, renderer
+        self.compact = JsonWriter(renderer) if "jsonl" in formats else None
+        self.indented = JsonWriter(renderer, indent=2) if "json" in formats else None
+        names = ("full", *(_SHORT[split] for split in SPLITS)) if self.compact else ()
+        self.lines = [Output(folder / "jsonl" / f"{PREFIX}_{name}.jsonl") for name in names]
+        self.lists = [Output(folder / f"{PREFIX}_full.json")] if self.indented else []
+        tables = [folder / "data" / f"{split}-00000-of-00001.parquet" for split in SPLITS if "parquet" in formats]
+        self.tables = [ParquetOutput(path, {"ruvtab.fingerprint": mark}) for path in tables]
+        for output in self.lists:
+            output.write(b"[\n")
+
+    def made_of(self, chunk: Chunk) -> tuple[list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.Table]]]:
+        """Turn a chunk into what each file gets of it; runs on any thread."""
         split = chunk.rows["split"].to_numpy()
         texts: list[tuple[Output, pa.StringArray]] = []
-        if lines:
-            full = lines.lines(chunk)
-            texts = [
-                (jsonl[0], full),
-                *((output, full.filter(pa.array(split == code))) for code, output in enumerate(jsonl[1:])),
-            ]
-        if pretty and listed:
-            texts.append((listed, pretty.lines(chunk)))
-        batches = (
-            [(parquet[code], batch) for code, batch in batches_of_split(renderer.batch(chunk), split)]
-            if parquet
-            else []
-        )
-        return chunk, texts, batches
+        if self.compact:
+            full = self.compact.lines(chunk)
+            parts = (full.filter(pa.array(split == code)) for code in range(len(SPLITS)))
+            texts = list(zip(self.lines, (full, *parts), strict=True))
+        if self.indented:
+            texts.append((self.lists[0], self.indented.lines(chunk)))
+        if not self.tables:
+            return texts, []
+        batch = self.renderer.batch(chunk)
+        return texts, [(table, batch.filter(pa.array(split == code))) for code, table in enumerate(self.tables)]
 
-    done, n_chunks = 0, -(-plan.n_rows // chunk_rows)
-    try:
-        if listed:
-            listed.write(b"[\n")
-        for chunk, texts, batches in in_order(rendered, n_chunks, threads):
-            tally.add(chunk)
-            done += len(chunk)
-            for output, array in texts:
-                output.n_rows += len(array)
-                data = data_of(array)
-                output.write(data[:-2] if output is listed and done == plan.n_rows else data)
-            for table, batch in batches:
-                table.write(batch)
-            if progress:
-                progress(done, plan.n_rows)
-        if listed:
-            listed.write(b"\n]\n")
-    finally:
-        for closing in (*jsonl, *([listed] if listed else []), *parquet):
-            closing.close()
+    def write(
+        self, made: tuple[list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.RecordBatch]]], last: bool
+    ) -> None:
+        """Append what was made of a chunk, in plan order; `last` ends the JSON list."""
+        for output, array in made[0]:
+            output.n_rows += len(array)
+            data = data_of(array)
+            output.write(data[: -len(LIST_SEPARATOR)] if last and output in self.lists else data)
+        for table, batch in made[1]:
+            table.write(batch)
+        if last:
+            for output in self.lists:
+                output.write(b"\n]\n")
+
+    def close(self) -> None:
+        """Close every file; Parquet files get their footers."""
+        for output in (*self.lines, *self.lists, *self.tables):
+            output.close()
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Describe every file for the manifest."""
+        outputs = [*self.lines, *self.lists, *(table.output for table in self.tables)]
+        return {name: o.entry(name) for o in outputs if (name := o.path.relative_to(self.folder).as_posix())}
+
+
+def _rendered(renderer: Renderer, files: _Files, chunk_rows: int, threads: int, progress: Progress | None) -> Tally:
+    """Render every row into the files: chunks on threads, written in order."""
+    tally, done, n_rows = Tally(renderer), 0, renderer.plan.n_rows
+
+    def work(number: int) -> tuple[Chunk, Any]:
+        chunk = _chunk(renderer, number, chunk_rows)
+        return chunk, files.made_of(chunk)
+
+    for chunk, made in in_order(work, -(-n_rows // chunk_rows), threads):
+        tally.add(chunk)
+        done += len(chunk)
+        files.write(made, last=done == n_rows)
+        if progress:
+            progress(done, n_rows)
+    return tally
+
+
+def _described(plan: Plan, folder: Path, entries: dict[str, dict[str, Any]], tally: Tally, mark: str) -> dict[str, Any]:
+    """Write stats and card, and return the manifest, which is not written yet."""
     stats = tally.stats()
-    outputs = [*jsonl, *([listed] if listed else []), *(p.output for p in parquet)]
-    outputs.append(_text(folder / f"{PREFIX}_stats.json", json.dumps(stats, indent=2, ensure_ascii=False) + "\n"))
-    entries = {
-        output.path.relative_to(folder).as_posix(): output.entry(output.path.relative_to(folder).as_posix())
-        for output in outputs
-    }
-    readme = _text(folder / "README.md", card.card(plan, stats, entries, mark))
-    entries["README.md"] = readme.entry("README.md")
+    name = f"{PREFIX}_stats.json"
+    entries = entries | {name: _text(folder / name, json.dumps(stats, indent=2, ensure_ascii=False) + "\n")}
+    entries["README.md"] = _text(folder / "README.md", card.card(plan, stats, entries, mark))
+    meta = plan.pack.meta
     return {
         "format": "ruvtab.dataset/1",
         "fingerprint": mark,
         "content_hash": tally.content_hash,
         "rows": plan.n_rows,
         "config": plan.config.recorded(),
-        "pack": {"name": plan.pack.meta.name, "version": plan.pack.meta.version, "hash": plan.pack.digest},
-        "versions": {
-            "ruvtab": ruvtab.__version__,
-            "polars": pl.__version__,
-            "pyarrow": pa.__version__,
-            "numpy": np.__version__,
-        },
+        "pack": {"name": meta.name, "version": meta.version, "hash": plan.pack.digest},
+        "versions": {lib.__name__: lib.__version__ for lib in (ruvtab, pl, pa, np)},
         "stats": stats,
         "files": [entries[name] for name in sorted(entries)],
     }
 
 
-def _text(path: Path, text: str) -> Output:
+def _text(path: Path, text: str) -> dict[str, Any]:
     output = Output(path)
     output.write(text.encode())
     output.close()
-    return output
+    return output.entry(path.name)
 
 
 def _moved(partial: Path, target: Path, manifest: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ def cells_of(pack: Pack, lexicon: Lexicon) -> pl.DataFrame:
     """Name each cell and count its scenarios, and its phrasings per scenario at its scarcest level.
 
     Adds to lexicon.cells: cell, id, subject, name, levels (that the family has), phrasings, all_phrasings (summed over
-    levels), radix_a * radix_b = scenarios, n_domains, others (other domains of the family, at least 1), first_of_family.
+    levels), radix_a * radix_b = scenarios, n_domains, others (other domains, at least 1), first_of_family.
     """
     variants = max(1, len(lexicon.frames)) if lexicon.frame_share else 1
     room = (

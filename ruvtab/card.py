@@ -22,7 +22,7 @@ def card(plan: Plan, stats: dict[str, Any], files: dict[str, dict[str, Any]], ma
     return f"""{_yaml(plan, stats, files)}
 # Task requests for training a router
 
-{stats["rows"]:,} labelled requests, built by ruvtab from the pack `{meta.name}` {meta.version} ({meta.description.rstrip(".")}).
+{stats["rows"]:,} labelled requests, built by ruvtab from the pack `{meta.name}` {meta.version}. {meta.description}
 Every text is synthetic, made from hand-written wordings. All rows about one scenario share a `group_id` and a split.
 
 Fingerprint `{mark}`. Rebuild exactly with the same ruvtab version and this config:

@@ -68,7 +68,7 @@ class _Checker:
         if key not in self.shares:
             lf = self.pack.tables[table]
             if lf["domain"].null_count():
-                self.shares[key] = set(product(self.pack.taxonomy.domains, repeat=2))
+                self.shares[key] = {(a, b) for a, b in product(self.pack.taxonomy.domains, repeat=2)}
             else:
                 domains = lf.group_by(*columns).agg(pl.col("domain").unique()).filter(pl.col("domain").list.len() > 1)
                 self.shares[key] = {pair for row in domains["domain"].to_list() for pair in product(row, repeat=2)}
@@ -189,7 +189,7 @@ def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:
             if not any(s.table == table and s.second for s in slots_of(form)):
                 yield checker.at(
                     wording,
-                    f"does not use {table}#2, as other inputs of the family do; then the scenario is a pair, and every input names both",
+                    f"does not use {table}#2, as other inputs do: the scenario is a pair then, and every input names both",
                 )
         for table in [t for t in used if t in checker.pack.tables]:
             if not used[table]:
@@ -259,7 +259,7 @@ def _frames(checker: _Checker) -> Iterator[Fault]:
         for slot in {s for form in wording.forms for s in slots_of(form) if s.second and s.table in framed}:
             yield checker.at(
                 wording,
-                f"{slot}: a table that frames use has no second row; take {slot.table} out of frames.toml, or the #2 out of here",
+                f"{slot}: frames use this table, so it has no second row; drop the #2, or the table from frames.toml",
             )
     for wording in checker.pack.wordings:
         if wording.role == "frame" and any(slots_of(form).count(INPUT) != 1 for form in wording.forms):

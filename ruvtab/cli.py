@@ -118,8 +118,9 @@ def build(
     )
     n_bytes = sum(f["bytes"] for f in manifest["files"])
     print(
-        f"{manifest['rows']:,} rows in {seconds:.2f} s ({manifest['rows'] / seconds:,.0f} rows/s, {show.size(n_bytes / seconds)}/s) in {out}\n"
-        f"mean quality {manifest['stats']['mean_quality']}, fingerprint {manifest['fingerprint']}"
+        f"{manifest['rows']:,} rows in {seconds:.2f} s: {manifest['rows'] / seconds:,.0f} rows/s, "
+        f"{show.size(n_bytes / seconds)}/s\n"
+        f"mean quality {manifest['stats']['mean_quality']}, fingerprint {manifest['fingerprint']}, in {out}"
     )
 
 
@@ -170,7 +171,8 @@ def preview(
         return
     for r in found:
         print(
-            f"\n{r['category']} · {r['complexity']} · {r['domain']} → {r['output_agent']}, {r['expected_model']}   [{r['origin']}, {r['family']}, quality {r['quality_score']:.3f}]"
+            f"\n{r['category']} · {r['complexity']} · {r['domain']} → {r['output_agent']}, {r['expected_model']}   "
+            f"[{r['origin']}, {r['family']}, quality {r['quality_score']:.3f}]"
         )
         print(f"  {r['input']}" + (f"\n  context: {r['context']}" if r["context"] else ""))
     print(f"\n{len(found)} of {plan.n_rows:,} planned rows")
@@ -248,7 +250,8 @@ def plan(
         ],
     )
     print(
-        f"{len(made.pack.families)} families, {len(made.pack.templates)} templates, {len(capacity)} cells in {len(domains)} domains at {len(levels)} levels; "
+        f"{len(made.pack.families)} families, {len(made.pack.templates)} templates, {len(capacity)} cells "
+        f"in {len(domains)} domains at {len(levels)} levels; "
         f"the pack can say {int(capacity['rows'].sum()):,} different rows"
     )
 

@@ -21,7 +21,7 @@ from ruvtab.stats import counted, stats_of
 
 
 class TaskDataset:
-    """Rows of task requests. `examples` is a frame with the columns of ruvtab.schema.SCHEMA; it is never changed in place."""
+    """Rows of task requests: `examples` is a frame with the columns of schema.SCHEMA, never changed in place."""
 
     def __init__(self, examples: pl.DataFrame) -> None:
         self.examples = examples
@@ -42,7 +42,8 @@ class TaskDataset:
         ]
         return "\n".join(
             [
-                f"TaskDataset: {len(self):,} rows, {self.examples['group_id'].n_unique():,} groups, mean quality {self.stats['mean_quality']}",
+                f"TaskDataset: {len(self):,} rows, {self.examples['group_id'].n_unique():,} groups, "
+                f"mean quality {self.stats['mean_quality']}",
                 *lines,
             ]
         )
@@ -79,7 +80,7 @@ class TaskDataset:
     def split(
         self, train: float | None = None, validation: float | None = None, test: float | None = None
     ) -> tuple[TaskDataset, TaskDataset, TaskDataset]:
-        """Return train, validation and test; with shares, the groups are dealt anew, stratified by category, complexity and domain.
+        """Return train, validation and test; with shares, groups are dealt anew, stratified by category, level and domain.
 
         Raises ConfigError unless the shares are all given, >= 0 and sum to 1.
         """
@@ -89,7 +90,7 @@ class TaskDataset:
             shares = [share for share in given if share is not None]
             if len(shares) < 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
                 raise ConfigError(
-                    f"shares of train, validation and test must be three, >= 0 and sum to 1, found {given}; for example split(0.7, 0.15, 0.15)"
+                    f"shares must be three, >= 0 and sum to 1, found {given}; for example split(0.7, 0.15, 0.15)"
                 )
             df = (
                 df.drop("split")

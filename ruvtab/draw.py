@@ -61,7 +61,7 @@ def _half(side: U64, key: U64, turn: int) -> U64:
 
 
 def stride_of(n: int) -> int:
-    """Find the step near n / golden ratio that is coprime to n: i * step mod n then makes every prefix a spread sample."""
+    """Find a step near n / golden ratio, coprime to n: i * step mod n then makes every prefix a spread sample."""
     step = max(1, round(n * 0.6180339887498949))
     return next(s for d in range(n + 1) for s in (step + d, step - d) if s > 0 and gcd(s, n) == 1)
 

@@ -31,6 +31,8 @@ class Listing:
 
 @dataclass
 class Compiler:
+    """Collects the pool, the positions and the forms of one pack; tables and literals are pooled once."""
+
     pack: Pack
     pool: list[str] = field(default_factory=list)
     bases: dict[object, int] = field(default_factory=dict)

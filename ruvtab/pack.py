@@ -180,7 +180,7 @@ def read(root: Path) -> tuple[Pack, list[Fault]]:
     return pack, reader.faults
 
 
-_FAMILY_SCHEMA = {
+_FAMILY_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.String,
     "category": pl.String,
     "subject": pl.String,
@@ -196,48 +196,44 @@ def _families(reader: Reader, taxonomy: Taxonomy) -> Iterator[tuple[str, _Family
     first: dict[str, Path] = {}
     for file in sorted((reader.root / "families").rglob("*.toml")):
         raw = reader.toml(file)
-        if raw and raw.get("category") not in taxonomy.categories:
-            found = raw.get("category")
-            reader.fault(
-                file,
-                f"category is {found!r}; begin the file with category = one of {list(taxonomy.categories)}",
-                "category",
-            )
-            continue
-        for family in raw.get("family", []):
-            name = f'id = "{family.get("id")}"'
-            family = {k: v for k, v in family.items() if k in _Family.model_fields} | {
-                "levels": {k: v for k, v in family.items() if k not in _Family.model_fields}
-            }
-            model = reader.checked(_Family, family, file, name)
-            for what, known, used in (
-                ("domain", taxonomy.domains, family.get("domains", [])),
-                ("level", taxonomy.levels, family["levels"]),
-            ):
-                for label in [x for x in used if x not in known]:
-                    reader.fault(file, f"unknown {what} {label!r}; {what}s are {', '.join(known)}", name, str(label))
-            if model is None:
-                continue
-            if model.id in first:
-                reader.fault(
-                    file, f"family {model.id!r} stands already in {first[model.id].name}; rename one", name, name
-                )
-            first.setdefault(model.id, file)
-            if len(set(model.domains)) < len(model.domains):
-                reader.fault(file, f"family {model.id!r} names a domain twice", name, "domains")
-            low, high = taxonomy.categories[raw["category"]].quality
-            for level, template in model.levels.items():
-                if not low <= template.quality <= high:
-                    reader.fault(
-                        file,
-                        f"quality {template.quality} of {model.id} {level} is outside the range "
-                        f"[{low}, {high}] of {raw['category']}",
-                        name,
-                        f".{level}]",
-                        "quality",
-                    )
-            if set(model.levels) <= set(taxonomy.levels) and set(model.domains) <= set(taxonomy.domains):
-                yield raw["category"], model, file
+        category, tables = raw.get("category"), raw.get("family", [])
+        if raw and category not in taxonomy.categories:
+            known = ", ".join(taxonomy.categories)
+            reader.fault(file, f"category is {category!r}; begin the file with category = one of {known}", "category")
+        elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            reader.fault(file, "family is not a list of tables; begin each with [[family]]", "family")
+        else:
+            for table in tables:
+                if (family := _family(reader, taxonomy, str(category), table, file)) is not None:
+                    if family.id in first:
+                        name, where = f'id = "{family.id}"', first[family.id].name
+                        needles = (name, name) if first[family.id] == file else (name,)
+                        reader.fault(file, f"family {family.id!r} stands already in {where}; rename one", *needles)
+                    first.setdefault(family.id, file)
+                    yield str(category), family, file
+
+
+def _family(reader: Reader, taxonomy: Taxonomy, category: str, table: dict[str, Any], file: Path) -> _Family | None:
+    """Check one [[family]] table; None where its labels are unknown or its shape is wrong."""
+    name = f'id = "{table.get("id")}"'
+    own = {key: value for key, value in table.items() if key in _Family.model_fields}
+    levels = {key: value for key, value in table.items() if key not in _Family.model_fields}
+    unknown = [("level", x, list(taxonomy.levels)) for x in levels if x not in taxonomy.levels]
+    domains = own.get("domains", [])
+    unknown += [("domain", x, taxonomy.domains) for x in domains if isinstance(x, str) and x not in taxonomy.domains]
+    for what, label, known in unknown:
+        reader.fault(file, f"unknown {what} {label!r}; {what}s are {', '.join(known)}", name, str(label))
+    family = reader.checked(_Family, own | {"levels": levels}, file, name)
+    if family is None or unknown:
+        return None
+    if len(set(family.domains)) < len(family.domains):
+        reader.fault(file, f"family {family.id!r} names a domain twice", name, "domains")
+    low, high = taxonomy.categories[category].quality
+    for level, template in family.levels.items():
+        if not low <= template.quality <= high:
+            message = f"quality {template.quality} of {family.id} {level} is outside {category}'s range [{low}, {high}]"
+            reader.fault(file, message, name, f".{level}]", "quality")
+    return family
 
 
 def _wordings(reader: Reader, index: int, family: _Family, file: Path, taxonomy: Taxonomy) -> Iterator[Wording]:

@@ -20,7 +20,7 @@ from ruvtab.draw import MAX_ROWS, U64, bits, key_of, permute, stride_of, strided
 from ruvtab.errors import CapacityError, ConfigError
 from ruvtab.lexicon import Lexicon
 from ruvtab.pack import Pack
-from ruvtab.quota import Crowded, quotas_of, rows_per_origin
+from ruvtab.quota import CrowdedError, quotas_of, rows_per_origin
 from ruvtab.split import held_out_subjects, with_split_cuts
 
 _PARAPHRASE, _DOMAIN = ORIGINS.index("paraphrase"), ORIGINS.index("domain")
@@ -47,7 +47,10 @@ class Plan:
         return int(self.segments["rows"].sum())
 
     def capacity(self) -> pl.DataFrame:
-        """One row per cell: family, domain, scenarios, phrasings per scenario, seeds planned, room for seeds, share used, rows it can say."""
+        """One row per cell: family, domain, scenarios, phrasings (per scenario, scarcest level), seeds, room, used, rows.
+
+        `room` is for seeds of this config, `used` the share of it that is planned; `rows` is all the cell can say.
+        """
         seeds = self.blocks.group_by("cell").agg(pl.sum("seeds"))
         room = pl.col("home_places") * pl.col("visits")
         return (
@@ -88,7 +91,7 @@ class Plan:
             room.join(rows, on=["category", "level"], how="left")
             .sort("category", "level")
             .fill_null(0)
-            .select(*names, seeds="seed", room="room", *ORIGINS[1:])
+            .select(*names, pl.col("seed").alias("seeds"), "room", *ORIGINS[1:])
         )
 
     @cached_property
@@ -113,7 +116,7 @@ class Plan:
         return numbers | {"block.step": np.array([steps[int(n)] for n in size], np.uint64)}
 
     def rows(self, start: int, stop: int) -> pl.DataFrame:
-        """Say what rows [start, stop) are: row, cell, level, scenario, place, origin, split (codes) and group (64 bits)."""
+        """Say what rows [start, stop) are: row, cell, level, scenario, place, codes of origin and split, group (64 bits)."""
         at, u = self._numbers, np.uint64
         i = np.arange(start, stop, dtype=np.uint64)
         category, j = i % u(len(at["size"])), i // u(len(at["size"]))
@@ -165,20 +168,18 @@ def planned(pack: Pack, lexicon: Lexicon, config: DatasetConfig) -> Plan:
     """
     rates = config.rates
     n_rows = rows_per_origin(config, len(pack.taxonomy.categories))
-    if sum(int(n.sum()) for n in n_rows.values()) > MAX_ROWS:
-        raise ConfigError(
-            f"{sum(int(n.sum()) for n in n_rows.values()):,} rows are more than {MAX_ROWS:,}; ask for less"
-        )
+    if (total := sum(int(n.sum()) for n in n_rows.values())) > MAX_ROWS:
+        raise ConfigError(f"{total:,} rows are more than {MAX_ROWS:,}; ask for less")
     n_places = 1 + int(np.ceil(rates["paraphrase"]))
     turns = int(np.ceil(rates["domain"]))
-    most_turns = max(turns, pack.families["domains"].list.len().max() - 1)  # type: ignore[operator]
+    most_turns = max(turns, *(len(domains) - 1 for domains in pack.families["domains"].to_list()))
     named = cells_of(pack, lexicon)
     while True:
         cells = with_capacity(named, list(pack.taxonomy.levels.values()), n_places, turns)
         try:
             blocks, segments = quotas_of(pack, cells, n_rows, config.seed)
             break
-        except Crowded as crowd:
+        except CrowdedError as crowd:
             # families that cannot be augmented leave their share to the others: give these more room per seed
             if crowd.origin == "domain" and turns < most_turns:
                 turns += 1
@@ -186,10 +187,10 @@ def planned(pack: Pack, lexicon: Lexicon, config: DatasetConfig) -> Plan:
                 n_places += 1
             else:
                 raise CapacityError(str(crowd)) from crowd
-    return Plan(pack, lexicon, config, cells, _with_splits(pack, cells, blocks, config), segments)
+    return Plan(pack, lexicon, config, cells, _with_splits(blocks, config), segments)
 
 
-def _with_splits(pack: Pack, cells: pl.DataFrame, blocks: pl.DataFrame, config: DatasetConfig) -> pl.DataFrame:
+def _with_splits(blocks: pl.DataFrame, config: DatasetConfig) -> pl.DataFrame:
     """Deal the groups of every stratum (category × level × domain of the seed) to the splits."""
     numbered = blocks.with_row_index("block").with_columns(
         stratum=pl.struct("category", "base", "domain").rank("dense"), groups=pl.col("places"), held_out=pl.lit(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -39,6 +41,8 @@ def apportion(
     counts = np.minimum(np.floor(share + 1e-9).astype(np.int64), limit)
     places = np.arange(len(w)) if order is None else np.asarray(order)
     ranked = np.lexsort((places, -np.round(share - counts, 9)))
+    while (over_by := int(counts.sum()) - total) > 0:  # rounding of huge floats
+        counts[ranked[counts[ranked] > 0][-over_by:]] -= 1
     while (missing := total - int(counts.sum())) > 0:
         ranked = ranked[counts[ranked] < limit[ranked]]
         counts[ranked[:missing]] += 1
@@ -75,7 +79,7 @@ def seeds_per_level(rows: dict[str, int], shares: npt.ArrayLike) -> Ints:
     return apportion(n, wanted if wanted.sum() > 0 else share)
 
 
-class Crowded(CapacityError):
+class CrowdedError(CapacityError):
     """The rows of an origin find no room with so many phrasings or transfers per seed; more per seed may."""
 
     def __init__(self, origin: str, message: str) -> None:
@@ -83,38 +87,48 @@ class Crowded(CapacityError):
         self.origin = origin
 
 
+class _Category(NamedTuple):
+    code: int
+    name: str
+    levels: dict[str, float]
+    rows: dict[str, int]
+    seed: int
+
+
 def quotas_of(pack: Pack, cells: pl.DataFrame, n_rows: dict[str, Ints], seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Share the rows of every origin out to blocks: per category, then level, then cell."""
-    shares = list(pack.taxonomy.levels.values())
-    blocks, segments = [], []
-    for category in range(len(pack.taxonomy.categories)):
-        rows = {origin: int(n[category]) for origin, n in n_rows.items()}
-        own = _blocks(pack, cells.filter(pl.col("category") == category), rows, shares, seed, category)
-        segments.append(_segments(pack, own, rows, shares, seed, sum(map(len, blocks)), category))
+    """Share the rows of every origin out to blocks: per category, then level, then cell.
+
+    Returns blocks (cells' columns with base, seeds, places, first_place_in_cell) and segments (category, block, origin,
+    level, rows, skip, first), as plan.Plan describes them.
+    """
+    blocks: list[pl.DataFrame] = []
+    segments: list[pl.DataFrame] = []
+    for code, name in enumerate(pack.taxonomy.categories):
+        rows = {origin: int(n[code]) for origin, n in n_rows.items()}
+        category = _Category(code, name, pack.taxonomy.levels, rows, seed)
+        own = _blocks(category, cells.filter(pl.col("category") == code), pack)
+        segments.append(_segments(category, own, first_block=sum(len(b) for b in blocks)))
         blocks.append(own)
-    laid = pl.concat(segments).filter(pl.col("rows") > 0).with_columns(first=pl.col("rows").cum_sum() - pl.col("rows"))
-    return pl.concat(blocks), laid
+    laid = pl.concat(segments).filter(pl.col("rows") > 0)
+    return pl.concat(blocks), laid.with_columns(first=pl.col("rows").cum_sum() - pl.col("rows"))
 
 
-def _blocks(
-    pack: Pack, cells: pl.DataFrame, rows: dict[str, int], shares: list[float], seed: int, category: int
-) -> pl.DataFrame:
+def _blocks(category: _Category, cells: pl.DataFrame, pack: Pack) -> pl.DataFrame:
     """Share the seeds of one category out to its cells; equal cells differ by at most one."""
-    name = list(pack.taxonomy.categories)[category]
     if cells.is_empty():
-        raise CapacityError(f"category {name} has no family; write one, or take the category out of taxonomy.toml")
-    levels = np.array([[level in has for level in range(len(shares))] for has in cells["levels"].to_list()])
-    own = np.array(cells["own"].to_list())
+        raise CapacityError(
+            f"category {category.name} has no family; write one, or take the category out of taxonomy.toml"
+        )
+    own = np.array(cells["own"].to_list(), np.int64)
     room = own * cells["visits"].to_numpy()[:, None]
-    turn, found = _order(cells, seed), []
-    given = 0
-    for level, n in enumerate(seeds_per_level(rows, shares).tolist()):
+    turn, found, given = _order(cells, category.seed), [], 0
+    for level, n in enumerate(seeds_per_level(category.rows, list(category.levels.values())).tolist()):
         if n > room[:, level].sum():
-            raise CapacityError(
-                _too_much(pack, cells, room[:, level], n, f"{name} {list(pack.taxonomy.levels)[level]}")
-            )
-        counts = apportion(n, levels[:, level], room[:, level], (turn - given) % len(cells))
-        given += n % max(1, int(levels[:, level].sum()))
+            what = f"{category.name} {list(category.levels)[level]}: {n:,} seeds asked, "
+            raise CapacityError(what + _too_little(pack, cells, room[:, level]))
+        has = cells["levels"].list.contains(level).to_numpy()
+        counts = apportion(n, has, room[:, level], (turn - given) % len(cells))
+        given += n % max(1, int(has.sum()))
         found.append(
             cells.with_columns(
                 pl.lit(level).alias("base"),
@@ -145,73 +159,50 @@ def _order(cells: pl.DataFrame, seed: int) -> Ints:
     return rank
 
 
-def _too_much(pack: Pack, cells: pl.DataFrame, room: Ints, n: int, what: str) -> str:
+def _too_little(pack: Pack, cells: pl.DataFrame, room: Ints) -> str:
     cell = int(np.argmin(np.where(room > 0, room, room.max(initial=0) + 1)))
     row = cells.row(cell, named=True)
-    tables = ", ".join(f"{t}.csv" for t in pack.families["scenario"][row["family"]]) or "no scenario table: name one"
+    tables = ", ".join(f"{t}.csv" for t in pack.families["scenario"][row["family"]]) or "none: name one"
     return (
-        f"{what}: {n:,} seeds asked, room for {int(room.sum()):,}. The smallest cell, {row['name']}, holds {int(room[cell]):,} "
-        f"({row['scenarios']:,} scenarios, {row['phrasings']:,} phrasings each): add rows to its scenario tables ({tables}), "
-        f"or wordings to family {row['id']}, or more families; or ask for less"
+        f"room for {int(room.sum()):,}. The smallest cell, {row['name']}, holds {int(room[cell]):,} "
+        f"({row['scenarios']:,} scenarios, {row['phrasings']:,} phrasings each): add rows to its scenario tables "
+        f"({tables}), wordings to family {row['id']}, or more families; or ask for less"
     )
 
 
-def _segments(
-    pack: Pack,
-    blocks: pl.DataFrame,
-    rows: dict[str, int],
-    shares: list[float],
-    seed: int,
-    first_block: int,
-    category: int,
-) -> pl.DataFrame:
+def _segments(category: _Category, blocks: pl.DataFrame, first_block: int) -> pl.DataFrame:
     """Share the augmentations of one category out to its blocks, in proportion to their seeds."""
-    name = list(pack.taxonomy.categories)[category]
     seeds, base = blocks["seeds"].to_numpy(), blocks["base"].to_numpy()
-    order = np.argsort([int(key_of(seed, f"turn/{n}/{b}")) for n, b in zip(blocks["name"], base, strict=True)])
-    found = [(ORIGINS.index("seed"), base, seeds, np.zeros_like(seeds))]
+    levels = range(len(category.levels))
+    keys = [int(key_of(category.seed, f"turn/{n}/{b}")) for n, b in zip(blocks["name"], base, strict=True)]
+    order = np.argsort(keys)
+    found = [("seed", base, seeds, np.zeros_like(seeds))]
 
-    def shared(origin: str, quotas: Ints, of_level: list[Ints], target: list[int] | None = None) -> None:
+    def share(origin: str, caps: list[Ints], weights: Ints, targets: list[Ints]) -> None:
+        """Give each level its part of an origin's rows, then each block of the level its part, within the caps."""
+        room = [int(c.sum()) for c in caps]
+        try:
+            parts = apportion(category.rows[origin], np.where(np.array(room) > 0, weights, 0), room)
+        except CapacityError as error:
+            hint = "too few families have another phrasing, level or domain; write some, or lower the rate"
+            raise CrowdedError(origin, f"{category.name}, origin {origin}: {error}: {hint}") from error
         skip = np.zeros_like(seeds)
-        for level, (n, caps) in enumerate(zip(quotas.tolist(), of_level, strict=True)):
-            counts = apportion(n, np.where(caps > 0, seeds, 0), caps, order)
-            found.append(
-                (ORIGINS.index(origin), base if target is None else np.full_like(base, level), counts, skip.copy())
-            )
+        for n, cap, target in zip(parts.tolist(), caps, targets, strict=True):
+            counts = apportion(n, np.where(cap > 0, seeds, 0), cap, order)
+            found.append((origin, target, counts, skip.copy()))
             skip += counts
 
-    def room(origin: str, caps: list[Ints], weights: Ints) -> Ints:
-        try:
-            return apportion(
-                rows[origin], np.where([c.sum() > 0 for c in caps], weights, 0), [int(c.sum()) for c in caps]
-            )
-        except CapacityError as error:
-            raise Crowded(
-                origin,
-                f"{name}: {error} for origin {origin}: too few families have another phrasing, level or domain; "
-                "write some, or lower the rate",
-            ) from error
-
-    levels = range(len(shares))
     per_level = np.array([int(seeds[base == level].sum()) for level in levels])
-    paraphrases = [np.where(base == level, seeds * (blocks["per_visit"].to_numpy() - 1), 0) for level in levels]
-    shared("paraphrase", room("paraphrase", paraphrases, per_level), paraphrases)
-    has = np.array([[level in own for own in blocks["levels"].to_list()] for level in levels])
+    same, others = [base for _ in levels], [np.full_like(base, level) for level in levels]
+    of_level = [np.where(base == level, seeds, 0) for level in levels]
+    has = [blocks["levels"].list.contains(level).to_numpy() for level in levels]
+    share("paraphrase", [n * (blocks["per_visit"].to_numpy() - 1) for n in of_level], per_level, same)
     variations = [np.where((base != level) & has[level], seeds, 0) for level in levels]
-    shared("complexity", room("complexity", variations, int(seeds.sum()) - per_level), variations, list(levels))
-    transfers = [np.where(base == level, seeds * blocks["transfers"].to_numpy(), 0) for level in levels]
-    shared("domain", room("domain", transfers, per_level), transfers)
+    share("complexity", variations, int(seeds.sum()) - per_level, others)
+    share("domain", [n * blocks["transfers"].to_numpy() for n in of_level], per_level, same)
     index = np.arange(first_block, first_block + len(blocks))
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "category": np.full_like(base, category),
-                "block": index,
-                "origin": np.full_like(base, origin),
-                "level": level,
-                "rows": counts,
-                "skip": skip,
-            }
-        )
+    frames = [
+        pl.DataFrame({"block": index, "origin": ORIGINS.index(origin), "level": level, "rows": counts, "skip": skip})
         for origin, level, counts, skip in found
-    ).sort("block", "origin", "level")
+    ]
+    return pl.concat(frames).with_columns(category=pl.lit(category.code)).sort("block", "origin", "level")

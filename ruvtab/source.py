@@ -26,9 +26,11 @@ class Reader:
     faults: list[Fault] = field(default_factory=list)
 
     def fault(self, file: Path, message: str, *needles: str, line: int = 0) -> None:
+        """Note a fault at a line, or at the line of the last needle."""
         self.faults.append(Fault(file, line or line_of(file, *needles), message))
 
     def toml(self, file: Path) -> dict[str, Any]:
+        """Read a TOML file; empty where it cannot be."""
         try:
             return tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:

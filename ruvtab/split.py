@@ -42,15 +42,16 @@ def with_split_cuts(blocks: pl.DataFrame, shares: tuple[float, float, float]) ->
 
 
 def held_out_subjects(groups: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
-    """Choose whole subjects for test: per category, in keyed order, those that bring it closest to `share` of its groups.
+    """Choose whole subjects for test: per category, in keyed order, those that bring it closer to `share` of groups.
 
-    Needs one row per subject: category, subject, groups. Returns category and subject of the chosen, at least one per category.
+    Needs one row per subject: category, subject, groups. Returns category and subject of the chosen, at least one per
+    category.
     """
     keys = [int(key_of(seed, f"holdout/{c}/{s}")) for c, s in groups.select("category", "subject").rows()]
     chosen: list[tuple[object, str]] = []
     ordered = groups.with_columns(pl.Series("draw", keys, dtype=pl.UInt64)).sort("category", "draw")
     for (category,), lf in ordered.group_by("category", maintain_order=True):
-        target, held = share * lf["groups"].sum(), 0
+        target, held = share * int(lf["groups"].sum()), 0
         for subject, n in lf.select("subject", "groups").rows():
             if held == 0 or abs(held + n - target) < abs(held - target):
                 chosen.append((category, subject))

@@ -17,7 +17,7 @@ from ruvtab.errors import OutputError
 from ruvtab.manifest import fingerprint, read_manifest
 from ruvtab.plan import Plan
 from ruvtab.render import Renderer
-from ruvtab.schema import METADATA, SCHEMA
+from ruvtab.schema import SCHEMA
 
 _BLOCK = 1 << 20
 
@@ -40,8 +40,8 @@ def verify(
     if fingerprint(plan) != manifest["fingerprint"]:
         recorded = manifest["pack"]
         why = (
-            f"its pack was {recorded['name']} {recorded['version']} ({recorded['hash'][:8]}), this one is {plan.pack.meta.name} {plan.pack.meta.version} "
-            f"({plan.pack.digest[:8]}); give the pack with --pack"
+            f"its pack was {recorded['name']} {recorded['version']} ({recorded['hash'][:8]}), this one is "
+            f"{plan.pack.meta.name} {plan.pack.meta.version} ({plan.pack.digest[:8]}); give the pack with --pack"
             if plan.pack.digest != recorded["hash"]
             else f"it was built by ruvtab {manifest['versions']['ruvtab']}"
         )
@@ -98,6 +98,4 @@ def _rows_with(folder: Path, manifest: dict[str, Any], ids: pl.Series) -> pl.Dat
     try:
         return lf.filter(pl.col("id").is_in(ids.implode())).select(SCHEMA.names).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
-        raise OutputError(
-            f"{folder}: rows cannot be read, though the files are as written: {error}; columns should be {', '.join((*SCHEMA.names, *METADATA))}"
-        ) from error
+        raise OutputError(f"{folder}: rows cannot be read, though the files are as written: {error}") from error

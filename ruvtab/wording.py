@@ -108,36 +108,39 @@ def _slot(inside: str) -> Slot:
 def _segments(tokens: list[str | Slot | None]) -> Iterator[tuple[_Option, ...]]:
     """Group tokens into segments, each a tuple of options; literal text and slots are segments of one option."""
     stack: list[list[list[Slot | str]]] = []
-    marks = iter(tokens)
-    for token in marks:
-        mark = next(marks) if token is None else None
+    rest = iter(tokens)
+    for token in rest:
+        mark = next(rest) if token is None else None
         if mark == "(":
             stack.append([[]])
+        elif mark in {"|", ")"} and not stack:
+            what = "a bar outside parentheses" if mark == "|" else "a closing parenthesis too many"
+            raise WordingError(f"{what}; write \\{mark} for a plain one")
         elif mark == "|":
-            if not stack:
-                raise WordingError("a bar outside parentheses; write \\| for a plain one")
             stack[-1].append([])
         elif mark == ")":
-            if not stack:
-                raise WordingError("a closing parenthesis too many; write \\) for a plain one")
-            options = stack.pop()
-            if len(options) == 1:
-                plain: list[Slot | str] = ["(", *options[0], ")"]
-                if stack:
-                    stack[-1][-1].extend(plain)
-                else:
-                    yield from (((atom,),) for atom in plain)
-            elif stack:
-                raise WordingError("an alternation inside another; write the alternatives out")
-            else:
-                yield _checked([tuple(option) for option in options])
-        elif isinstance(token, str | Slot):
-            if stack:
-                stack[-1][-1].append(token)
-            else:
-                yield ((token,),)
+            yield from _closed(stack)
+        elif token is not None and stack:
+            stack[-1][-1].append(token)
+        elif token is not None:
+            yield ((token,),)
     if stack:
         raise WordingError("an opening parenthesis is never closed; write \\( for a plain one")
+
+
+def _closed(stack: list[list[list[Slot | str]]]) -> Iterator[tuple[_Option, ...]]:
+    """End the innermost parenthesis: an alternation if it had bars, else plain text of what is around it."""
+    options = stack.pop()
+    if len(options) > 1 and stack:
+        raise WordingError("an alternation inside another; write the alternatives out")
+    if len(options) > 1:
+        yield _checked([tuple(option) for option in options])
+        return
+    plain: list[Slot | str] = ["(", *options[0], ")"]
+    if stack:
+        stack[-1][-1].extend(plain)
+    else:
+        yield from (((atom,),) for atom in plain)
 
 
 def _checked(options: list[_Option]) -> tuple[_Option, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
@@ -20,13 +19,15 @@ from ruvtab.render import Chunk, Renderer, Text
 from ruvtab.schema import JSON_ORDER, METADATA, SCHEMA
 
 ROW_GROUP = 65_536
+LIST_SEPARATOR = b",\n"
 _HOLES = ("input", "context", "quality_score", "id", "group_id", "origin", "split")
 
 
 class JsonWriter:
     """Turns chunks into JSON text by one gather of ready-made fragments; its bytes are those of `json.dumps`.
 
-    `indent` None writes one compact object per line; a number writes the objects of a pretty list, without its brackets.
+    `indent` None writes one compact object per line; a number writes the objects of a pretty list without its brackets,
+    each with LIST_SEPARATOR behind it.
     """
 
     def __init__(self, renderer: Renderer, indent: int | None = None) -> None:
@@ -104,7 +105,7 @@ def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
     if indent is None:
         text = json.dumps(record(row), ensure_ascii=False, separators=(",", ":")) + "\n"
     else:
-        text = json.dumps([record(row)], ensure_ascii=False, indent=indent)[2:-2] + ",\n"
+        text = json.dumps([record(row)], ensure_ascii=False, indent=indent)[2:-2] + LIST_SEPARATOR.decode()
     text = text.replace('"@@quality_score@@"', "@@quality_score@@")
     parts = []
     for hole in _HOLES:
@@ -223,9 +224,3 @@ class ParquetOutput:
 _DICTIONARY = [
     name for name in SCHEMA.names if name not in {"id", "group_id", "input", "context", "quality_score", "tags"}
 ]
-
-
-def batches_of_split(batch: pa.RecordBatch, split: npt.NDArray[np.uint8]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows of each split, in order."""
-    for code in range(len(SPLITS)):
-        yield code, batch.filter(pa.array(split == code))
