@@ -171,8 +171,10 @@ class _Files:
 
     def close(self) -> None:
         """Close every file; Parquet files get their footers."""
-        for output in (*self.lines, *self.lists, *self.tables):
+        for output in (*self.lines, *self.lists):
             output.close()
+        for table in self.tables:
+            table.close()
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Describe every file for the manifest."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +23,8 @@ _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 @dataclass
 class _Checker:
     pack: Pack
-    identifies: dict[tuple[str, str, tuple[str, ...]], str] = field(default_factory=dict)
+    domains: dict[str, set[str | None]] = field(default_factory=dict)
+    identifies: dict[tuple[str, tuple[str, ...]], dict[str, str]] = field(default_factory=dict)
     shares: dict[tuple[str, tuple[str, ...]], set[tuple[str, str]]] = field(default_factory=dict)
 
     @cached_property
@@ -48,18 +49,24 @@ class _Checker:
         file = Path(str(family["file"]))
         return Fault(file, line_of(file, f'id = "{family["id"]}"', f".{level}]", wording.text), message)
 
-    def rows(self, table: str, domain: str) -> pl.DataFrame:
-        """Rows of a table that serve a domain: its own and those for any."""
-        lf = self.pack.tables[table]
-        return lf.filter((pl.col("domain") == domain) | pl.col("domain").is_null())
+    def serves(self, table: str, domain: str) -> bool:
+        """Whether a table has a row for a domain: its own or one for any."""
+        if table not in self.domains:
+            self.domains[table] = set(self.pack.tables[table]["domain"].unique())
+        return bool(self.domains[table] & {domain, None})
 
-    def twins(self, table: str, domain: str, columns: tuple[str, ...]) -> str:
-        """Name two rows of a domain that the columns do not tell apart, or nothing."""
-        key = (table, domain, columns)
+    def twins(self, table: str, columns: tuple[str, ...]) -> dict[str, str]:
+        """Name two rows of each domain that the columns do not tell apart; domains without such are left out."""
+        key = (table, columns)
         if key not in self.identifies:
-            twice = self.rows(table, domain).filter(pl.struct(columns).is_duplicated())
-            lines = twice.sort(*columns, "@line")["@line"].to_list()[:2]
-            self.identifies[key] = f"lines {lines[0]} and {lines[1]} of {table}.csv" if lines else ""
+            lf = self.pack.tables[table]
+            domains = pl.DataFrame({"served": self.pack.taxonomy.domains})
+            served = lf.join_where(domains, (pl.col("domain") == pl.col("served")) | pl.col("domain").is_null())
+            twice = (
+                served.group_by("served", *columns).agg(pl.col("@line").sort()).filter(pl.col("@line").list.len() > 1)
+            )
+            named = twice.sort("served", "@line").unique("served", keep="first").select("served", "@line").rows()
+            self.identifies[key] = {d: f"lines {lines[0]} and {lines[1]} of {table}.csv" for d, lines in named}
         return self.identifies[key]
 
     def common_domains(self, table: str, columns: tuple[str, ...]) -> set[tuple[str, str]]:
@@ -120,7 +127,7 @@ def _empty_tables(checker: _Checker, wording: Wording) -> Iterator[Fault]:
     domains = checker.families[wording.family]["domains"] if wording.family >= 0 else checker.pack.taxonomy.domains
     for table in {s.table for form in wording.forms for s in slots_of(form) if s != INPUT}:
         for domain in domains:  # type: ignore[attr-defined]
-            if checker.rows(table, domain).is_empty():
+            if not checker.serves(table, domain):
                 yield checker.at(
                     wording,
                     f"table {table} has no row for domain {domain}; add rows or drop the domain from the family",
@@ -189,7 +196,7 @@ def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:
             if not any(s.table == table and s.second for s in slots_of(form)):
                 yield checker.at(
                     wording,
-                    f"does not use {table}#2, as other inputs do: the scenario is a pair then, and every input names both",
+                    f"does not use {table}#2, as other inputs do: a scenario is a pair then; name both",
                 )
         for table in [t for t in used if t in checker.pack.tables]:
             if not used[table]:
@@ -198,22 +205,18 @@ def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:
                     f"does not use scenario table {table}; name one of its columns, or drop the table from scenario",
                 )
                 continue
-            for domain in domains:  # type: ignore[attr-defined]
-                if twins := checker.twins(table, domain, used[table]):
-                    yield checker.at(
-                        wording,
-                        f"does not tell its scenario: {twins} read the same by {', '.join(used[table])}; "
-                        "use a column that differs, or change a row",
-                    )
-                    break
-        pairs = {(a, b) for a, b in product(domains, repeat=2) if a < b}  # type: ignore[call-overload]
-        told = [t for t, columns in used.items() if columns]
-        mixed = sorted(pair for pair in pairs if all(pair in checker.common_domains(t, used[t]) for t in told))
+            twins = checker.twins(table, used[table])
+            if clash := next((twins[domain] for domain in domains if domain in twins), None):  # type: ignore[attr-defined]
+                message = f"does not tell its scenario: {clash} read the same by {', '.join(used[table])}"
+                yield checker.at(wording, f"{message}; use a column that differs, or change a row")
+        mixed = {(a, b) for a, b in combinations(sorted(domains), 2)}  # type: ignore[call-overload]
+        for table in [t for t, columns in used.items() if columns and t in checker.pack.tables]:
+            mixed &= checker.common_domains(table, used[table])
         if mixed:
+            one, other = min(mixed)
+            message = f"can read the same in {one} and {other}: no scenario table's values differ between them"
             yield checker.at(
-                wording,
-                f"can read the same in {mixed[0][0]} and {mixed[0][1]}: no scenario table's values differ between "
-                "them; use a column that is the domain's own, or change the rows that both have",
+                wording, f"{message}; use a column that is the domain's own, or change the rows that both have"
             )
 
 
@@ -231,7 +234,7 @@ def _scenario_tables(checker: _Checker) -> Iterator[Fault]:
                 yield Fault(file, line, f"scenario table {table!r} is used by frames too; take it out of one of them")
             else:
                 for domain in family["domains"]:  # type: ignore[attr-defined]
-                    if checker.rows(table, domain).is_empty():
+                    if not checker.serves(table, domain):
                         yield Fault(
                             file,
                             line,

@@ -80,7 +80,7 @@ class TaskDataset:
     def split(
         self, train: float | None = None, validation: float | None = None, test: float | None = None
     ) -> tuple[TaskDataset, TaskDataset, TaskDataset]:
-        """Return train, validation and test; with shares, groups are dealt anew, stratified by category, level and domain.
+        """Return train, validation and test; with shares, groups are dealt anew, by category, level and domain.
 
         Raises ConfigError unless the shares are all given, >= 0 and sum to 1.
         """

@@ -47,7 +47,7 @@ class Plan:
         return int(self.segments["rows"].sum())
 
     def capacity(self) -> pl.DataFrame:
-        """One row per cell: family, domain, scenarios, phrasings (per scenario, scarcest level), seeds, room, used, rows.
+        """One row per cell: family, domain, scenarios, phrasings of each, seeds, room, used, rows.
 
         `room` is for seeds of this config, `used` the share of it that is planned; `rows` is all the cell can say.
         """
@@ -116,7 +116,7 @@ class Plan:
         return numbers | {"block.step": np.array([steps[int(n)] for n in size], np.uint64)}
 
     def rows(self, start: int, stop: int) -> pl.DataFrame:
-        """Say what rows [start, stop) are: row, cell, level, scenario, place, codes of origin and split, group (64 bits)."""
+        """Say what rows [start, stop) are: row, cell, level, scenario, place, origin, split, group (64 bits)."""
         at, u = self._numbers, np.uint64
         i = np.arange(start, stop, dtype=np.uint64)
         category, j = i % u(len(at["size"])), i // u(len(at["size"]))
