@@ -17,6 +17,7 @@ from ruvtab.pack import Pack, Wording, default_pack, read
 from ruvtab.source import line_of
 from ruvtab.wording import INPUT, Choice, Form, Slot
 
+_SUSPECT = re.compile(r"^\s|\s$|  |\(\||\|\)|\|\||[(|] | [|)]| [,.;:?!]|\)\(|``")
 _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 
 
@@ -24,6 +25,7 @@ _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 class _Checker:
     pack: Pack
     domains: dict[str, set[str | None]] = field(default_factory=dict)
+    expanded: dict[str, pl.DataFrame] = field(default_factory=dict)
     identifies: dict[tuple[str, tuple[str, ...]], dict[str, str]] = field(default_factory=dict)
     shares: dict[tuple[str, tuple[str, ...]], set[tuple[str, str]]] = field(default_factory=dict)
 
@@ -59,27 +61,39 @@ class _Checker:
         """Name two rows of each domain that the columns do not tell apart; domains without such are left out."""
         key = (table, columns)
         if key not in self.identifies:
-            lf = self.pack.tables[table]
-            domains = pl.DataFrame({"served": self.pack.taxonomy.domains})
-            served = lf.join_where(domains, (pl.col("domain") == pl.col("served")) | pl.col("domain").is_null())
-            twice = (
-                served.group_by("served", *columns).agg(pl.col("@line").sort()).filter(pl.col("@line").list.len() > 1)
-            )
-            named = twice.sort("served", "@line").unique("served", keep="first").select("served", "@line").rows()
-            self.identifies[key] = {d: f"lines {lines[0]} and {lines[1]} of {table}.csv" for d, lines in named}
+            served = self.served(table)
+            self.identifies[key] = {}
+            if self.repeats(served, ("served", *columns)):
+                rows = served.group_by("served", *columns).agg(pl.col("@line").sort())
+                twice = rows.filter(pl.col("@line").list.len() > 1).sort("served", "@line", descending=True)
+                named = twice.select("served", "@line").rows()
+                self.identifies[key] = {d: f"lines {lines[0]} and {lines[1]} of {table}.csv" for d, lines in named}
         return self.identifies[key]
 
     def common_domains(self, table: str, columns: tuple[str, ...]) -> set[tuple[str, str]]:
-        """Pairs of domains in which some row of the table reads the same by these columns."""
+        """Pairs of domains, sorted, in which some row of the table reads the same by these columns."""
         key = (table, columns)
         if key not in self.shares:
-            lf = self.pack.tables[table]
-            if lf["domain"].null_count():
-                self.shares[key] = {(a, b) for a, b in product(self.pack.taxonomy.domains, repeat=2)}
-            else:
-                domains = lf.group_by(*columns).agg(pl.col("domain").unique()).filter(pl.col("domain").list.len() > 1)
-                self.shares[key] = {pair for row in domains["domain"].to_list() for pair in product(row, repeat=2)}
+            served, pairs = self.served(table), set[tuple[str, str]]()
+            if self.repeats(served, columns):
+                rows = served.group_by(*columns).agg(pl.col("served").unique().sort())
+                pairs = {pair for found in rows["served"].unique().to_list() for pair in combinations(found, 2)}
+            self.shares[key] = pairs
         return self.shares[key]
+
+    def served(self, table: str) -> pl.DataFrame:
+        """Rows of a table once per domain that they serve, which is in `served`."""
+        if table not in self.expanded:
+            domains = pl.when(pl.col("domain").is_null()).then(pl.lit(pl.Series([self.pack.taxonomy.domains])))
+            own = domains.otherwise(pl.concat_list("domain")).alias("served")
+            self.expanded[table] = self.pack.tables[table].with_columns(own).explode("served", empty_as_null=True)
+        return self.expanded[table]
+
+    @staticmethod
+    def repeats(lf: pl.DataFrame, columns: tuple[str, ...]) -> bool:
+        """Whether two rows are alike in these columns."""
+        rows = list(zip(*(lf[column].to_list() for column in columns), strict=True))
+        return len(set(rows)) < len(rows)
 
 
 def faults_of(pack: Pack) -> list[Fault]:
@@ -150,6 +164,8 @@ def _adjacent_slots(checker: _Checker, wording: Wording) -> Iterator[Fault]:
 
 def _untidy(checker: _Checker, wording: Wording) -> Iterator[Fault]:
     """Doubled or stray spaces in any reading, and two readings that are the same text."""
+    if not _SUSPECT.search(wording.text):
+        return
     for form in wording.forms:
         for run in _runs(form):
             texts = ["".join(t) for t in product(*run)] if _n(run) <= 4096 else [c for choice in run for c in choice]

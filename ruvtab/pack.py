@@ -65,7 +65,7 @@ class Wording(NamedTuple):
     level: int
     role: str
     text: str
-    forms: list[Form]
+    forms: tuple[Form, ...]
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _wordings(reader: Reader, index: int, family: _Family, file: Path, taxonomy:
                     yield Wording(index, code, role, text, forms)
 
 
-def _forms(reader: Reader, file: Path, text: str, *needles: str) -> Iterator[list[Form]]:
+def _forms(reader: Reader, file: Path, text: str, *needles: str) -> Iterator[tuple[Form, ...]]:
     """Yield the forms of a wording once, or nothing and a fault."""
     try:
         yield parse(text)

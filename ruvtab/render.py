@@ -53,9 +53,7 @@ class Renderer:
         self.plan = plan
         lexicon = plan.lexicon
         self.pool = pa.array(lexicon.pool, pa.string())
-        encoded = [text.encode() for text in lexicon.pool]
-        self._n_bytes = np.array([len(text) for text in encoded], np.int64)
-        self._hashes = np.array([_hash(text) for text in encoded], np.uint64)
+        self._n_bytes, self._hashes = _hashes(self.pool)
         self._powers = _powers(4096)
         sites = lexicon.sites
         self._site = {
@@ -247,6 +245,19 @@ def _hash(text: bytes) -> int:
     for byte in text:
         total = (total * base + byte + 1) % 2**64
     return total
+
+
+def _hashes(pool: pa.StringArray) -> tuple[I64, U64]:
+    """Return the bytes and the hash of every text: `_hash` on all of them at once."""
+    _, offsets, data = pool.buffers()
+    ends = np.frombuffer(offsets, np.int32)[: len(pool) + 1].astype(np.int64)
+    n_bytes = np.diff(ends)
+    behind = np.repeat(ends[1:], n_bytes) - np.arange(ends[-1]) - 1
+    terms = (np.frombuffer(data, np.uint8)[: ends[-1]].astype(_u) + _u(1)) * _powers(int(n_bytes.max(initial=0)))[
+        behind
+    ]
+    upto = np.concatenate((np.zeros(1, _u), np.cumsum(terms, dtype=_u)))[ends]
+    return n_bytes, np.diff(upto)
 
 
 def _powers(n: int) -> U64:

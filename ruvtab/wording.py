@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from math import prod
 from typing import NamedTuple
 
 MAX_FORMS = 64
 
-_TOKEN = re.compile(r"\\(?P<escaped>.)|\{(?P<slot>[^{}]*)\}|(?P<mark>[(|)])|(?P<text>[^\\{}(|)]+)|(?P<stray>.)", re.S)
+_TOKEN = re.compile(
+    r"(?P<text>[^\\{}(|)]+)|\{(?P<slot>[^{}]*)\}|\((?P<plain>[^\\{}(|)]*(?:\|[^\\{}(|)]*)+)\)"
+    r"|\\(?P<escaped>.)|(?P<mark>[(|)])|(?P<stray>.)",
+    re.S,
+)
 _SLOT = re.compile(r"(\^)?(a )?([a-z][a-z0-9_]*)(#2)?\.([a-z][a-z0-9_]*)")
 _AN = re.compile(r"[aeio]|u(?!ni(?!n)|s[ae]|r[ael]|t[ei])|hour|honest|heir|[FHLMNRSX](?=[A-Z0-9]{1,4}\b|-)|[AEIO]")
 _A = re.compile(
     r"one\b|once|eu|ewe|U[A-Z]|One"
     r"|(SCIM|SAML|SOAP|REST|RAM|ROM|NAT|MAC|SIM|FIFO|RAID|SIEM|SOC|FIDO|MIDI|NUMA|NAS|RISC|ROS|SASS|SAST|HAR|HEIC|SARIF|RUM)\b"
 )
+
+
+_NESTED = "an alternation inside another; write the alternatives out"
 
 
 class WordingError(ValueError):
@@ -44,22 +52,25 @@ class Slot(NamedTuple):
 
 Choice = tuple[str, ...]
 Form = tuple[Slot | Choice, ...]
-_Option = tuple[Slot | str, ...]
+_Segment = tuple[tuple[Slot | str, ...], ...]
 
 INPUT = Slot("", "")
 
 
-def parse(wording: str) -> list[Form]:
+@cache
+def parse(wording: str) -> tuple[Form, ...]:
     """Read a wording into its forms, at least one.
 
     Raises WordingError for an unknown mark, an unbalanced or nested alternation, or two equal alternatives.
     """
-    segments = list(_segments(list(_tokens(wording))))
-    spread = [s for s in segments if len(s) > 1 and any(isinstance(atom, Slot) for option in s for atom in option)]
-    n_forms = prod(len(s) for s in spread)
-    if n_forms > MAX_FORMS:
+    segments = list(_segments(wording))
+    spread = [i for i, s in enumerate(segments) if len(s) > 1 and any(isinstance(a, Slot) for o in s for a in o)]
+    if (n_forms := prod(len(segments[i]) for i in spread)) > MAX_FORMS:
         raise WordingError(f"alternations with slots make {n_forms:,} forms, at most {MAX_FORMS}; split the wording")
-    return [_form(segments, dict(zip(map(id, spread), picked, strict=True))) for picked in product(*spread)]
+    if not spread:
+        return (_form(segments),)
+    picked = (dict(zip(spread, options, strict=True)) for options in product(*(segments[i] for i in spread)))
+    return tuple(_form([(own[i],) if i in own else s for i, s in enumerate(segments)]) for own in picked)
 
 
 def n_alternatives(form: Form) -> int:
@@ -79,20 +90,7 @@ def capitalised(text: str) -> str:
     return text if first[1:].lower() != first[1:] else text[:1].upper() + text[1:]
 
 
-def _tokens(wording: str) -> Iterator[str | Slot | None]:
-    """Yield literal text, slots, and marks as one-character strings behind a None."""
-    for token in _TOKEN.finditer(wording):
-        if token["stray"]:
-            raise WordingError(f"stray {token['stray']!r} at character {token.start() + 1}; write \\{token['stray']}")
-        if token["mark"]:
-            yield None
-            yield token["mark"]
-        elif token["slot"] is not None:
-            yield _slot(token["slot"])
-        else:
-            yield token["escaped"] or token["text"]
-
-
+@cache
 def _slot(inside: str) -> Slot:
     if not inside:
         return INPUT
@@ -105,36 +103,49 @@ def _slot(inside: str) -> Slot:
     return Slot(table, column, bool(second), bool(article), bool(capital))
 
 
-def _segments(tokens: list[str | Slot | None]) -> Iterator[tuple[_Option, ...]]:
-    """Group tokens into segments, each a tuple of options; literal text and slots are segments of one option."""
+def _segments(wording: str) -> Iterator[_Segment]:
+    """Cut a wording into segments, each a tuple of options; literal text and slots are segments of one option."""
     stack: list[list[list[Slot | str]]] = []
-    rest = iter(tokens)
-    for token in rest:
-        mark = next(rest) if token is None else None
-        if mark == "(":
-            stack.append([[]])
-        elif mark in {"|", ")"} and not stack:
-            what = "a bar outside parentheses" if mark == "|" else "a closing parenthesis too many"
-            raise WordingError(f"{what}; write \\{mark} for a plain one")
-        elif mark == "|":
-            stack[-1].append([])
-        elif mark == ")":
-            yield from _closed(stack)
-        elif token is not None and stack:
-            stack[-1][-1].append(token)
-        elif token is not None:
-            yield ((token,),)
+    for token in _TOKEN.finditer(wording):
+        kind, text = token.lastgroup, token[token.lastgroup or 0]
+        if kind in {"text", "escaped", "slot"}:
+            atom = _slot(text) if kind == "slot" else text
+            if stack:
+                stack[-1][-1].append(atom)
+            else:
+                yield ((atom,),)
+        elif kind == "plain" and not stack:
+            yield _checked(tuple((option,) for option in text.split("|")))
+        elif kind == "plain":
+            raise WordingError(_NESTED)
+        elif kind == "stray":
+            raise WordingError(f"stray {text!r} at character {token.start() + 1}; write \\{text}")
+        else:
+            yield from _marked(text, stack)
     if stack:
         raise WordingError("an opening parenthesis is never closed; write \\( for a plain one")
 
 
-def _closed(stack: list[list[list[Slot | str]]]) -> Iterator[tuple[_Option, ...]]:
+def _marked(mark: str, stack: list[list[list[Slot | str]]]) -> Iterator[_Segment]:
+    """Follow a parenthesis or bar; yield what a closing one ends."""
+    if mark == "(":
+        stack.append([[]])
+    elif not stack:
+        what = "a bar outside parentheses" if mark == "|" else "a closing parenthesis too many"
+        raise WordingError(f"{what}; write \\{mark} for a plain one")
+    elif mark == "|":
+        stack[-1].append([])
+    else:
+        yield from _closed(stack)
+
+
+def _closed(stack: list[list[list[Slot | str]]]) -> Iterator[_Segment]:
     """End the innermost parenthesis: an alternation if it had bars, else plain text of what is around it."""
     options = stack.pop()
     if len(options) > 1 and stack:
-        raise WordingError("an alternation inside another; write the alternatives out")
+        raise WordingError(_NESTED)
     if len(options) > 1:
-        yield _checked([tuple(option) for option in options])
+        yield _checked(tuple(tuple(option) for option in options))
         return
     plain: list[Slot | str] = ["(", *options[0], ")"]
     if stack:
@@ -143,32 +154,29 @@ def _closed(stack: list[list[list[Slot | str]]]) -> Iterator[tuple[_Option, ...]
         yield from (((atom,),) for atom in plain)
 
 
-def _checked(options: list[_Option]) -> tuple[_Option, ...]:
+def _checked(options: _Segment) -> _Segment:
     if len(set(options)) < len(options):
         twice = next("".join(map(str, o)) for o in options if options.count(o) > 1)
         raise WordingError(f"the alternative {twice!r} stands twice in one alternation; drop one")
-    return tuple(options)
+    return options
 
 
-def _form(segments: list[tuple[_Option, ...]], picked: dict[int, _Option]) -> Form:
+def _form(segments: list[_Segment]) -> Form:
     """Flatten segments into slots and choices, with neighbouring plain literals joined."""
     pieces: list[Slot | Choice] = []
-
-    def add(choice: Choice) -> None:
-        last = pieces[-1] if pieces else None
-        if isinstance(last, tuple) and not isinstance(last, Slot) and len(last) == 1 and len(choice) == 1:
-            pieces[-1] = (last[0] + choice[0],)
-        else:
-            pieces.append(choice)
-
+    literal = ""
     for segment in segments:
-        option = picked.get(id(segment), segment[0])
-        if len(segment) > 1 and id(segment) not in picked:
-            add(tuple("".join(map(str, o)) for o in segment))
+        if len(segment) == 1 and all(isinstance(atom, str) for atom in segment[0]):
+            literal += "".join(map(str, segment[0]))
             continue
-        for atom in option:
-            if isinstance(atom, Slot):
-                pieces.append(atom)
-            else:
-                add((atom,))
+        for atom in segment[0] if len(segment) == 1 else (tuple("".join(map(str, option)) for option in segment),):
+            if isinstance(atom, str):
+                literal += atom
+                continue
+            if literal:
+                pieces.append((literal,))
+                literal = ""
+            pieces.append(atom)
+    if literal:
+        pieces.append((literal,))
     return tuple(pieces)

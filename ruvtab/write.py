@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import product
+from itertools import accumulate, chain, product
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ruvtab.config import ORIGINS, SPLITS
 from ruvtab.render import Chunk, Renderer, Text
-from ruvtab.schema import JSON_ORDER, METADATA, SCHEMA
+from ruvtab.schema import JSON_ORDER, LABELS, METADATA, SCHEMA
 
 ROW_GROUP = 65_536
 LIST_SEPARATOR = b",\n"
@@ -31,45 +32,50 @@ class JsonWriter:
     """
 
     def __init__(self, renderer: Renderer, indent: int | None = None) -> None:
-        pool = [json.dumps(text, ensure_ascii=False)[1:-1] for text in renderer.plan.lexicon.pool]
-        self._first: dict[str, int] = {}
-
-        def add(name: str, texts: list[str]) -> None:
-            self._first[name] = len(pool)
-            pool.extend(texts)
-
-        parts = [_skeleton(labels, indent) for labels in renderer.labels.fill_null("").to_dicts()]
-        opening, between, head, tail, to_group, to_origin, to_split, end = (
-            [p[i] for p in parts] for i in range(len(_HOLES) + 1)
-        )
-        add("opening", opening[:1])
-        add("between", between[:1])
-        add("head", head)
-        add("quality", [repr(q / 1000) for q in range(1001)])
-        add("tail", tail)
-        add("hex", [f"{i:04x}" for i in range(65536)])
-        add("to_group", to_group[:1])
-        add("origin", [f"{to_origin[0]}{o}{to_split[0]}{s}" for o, s in product(ORIGINS, SPLITS)])
-        add("end", end)
-        self._pool = pa.array(pool, pa.string())
+        heads: dict[tuple[str, ...], list[str]] = {}
+        tails: dict[str, list[str]] = {}
+        sites = renderer.labels.fill_null("").to_dicts()
+        keys = [(tuple(labels[name] for name in ("output_agent", *LABELS)), labels["family"]) for labels in sites]
+        for labels, (head, tail) in zip(sites, keys, strict=True):
+            if head not in heads or tail not in tails:
+                parts = _skeleton(labels, indent)
+                heads.setdefault(head, parts)
+                tails.setdefault(tail, parts)
+        opening, between, _, _, to_group, to_origin, to_split, _ = parts
+        fixed = {
+            "opening": [opening],
+            "between": [between],
+            "head": [p[2] for p in heads.values()],
+            "quality": [repr(q / 1000) for q in range(1001)],
+            "tail": [p[3] for p in tails.values()],
+            "to_group": [to_group],
+            "origin": [f"{to_origin}{o}{to_split}{s}" for o, s in product(ORIGINS, SPLITS)],
+            "end": [p[-1] for p in tails.values()],
+            "hex": [f"{i:04x}" for i in range(65536)],
+        }
+        texts = _escaped(renderer.pool)
+        ends = accumulate(map(len, fixed.values()), initial=len(texts))
+        self._first = dict(zip(fixed, ends, strict=False))
+        self._pool = pa.concat_arrays([texts, pa.array(list(chain(*fixed.values())), pa.string())])
+        head_numbers, tail_numbers = ({key: i for i, key in enumerate(of)} for of in (heads, tails))
+        self._head = np.array([head_numbers[head] for head, _ in keys])
+        self._tail = np.array([tail_numbers[tail] for _, tail in keys])
 
     def lines(self, chunk: Chunk) -> pa.StringArray:
         """Write one text per row, each with its separator behind it."""
         first, rows, n = self._first, chunk.rows, len(chunk)
-        site, label = (
-            rows["site"].to_numpy().astype(np.int64),
-            rows["origin"].to_numpy().astype(np.int64) * len(SPLITS) + rows["split"].to_numpy(),
-        )
+        head, tail = self._head[rows["site"].to_numpy()], self._tail[rows["site"].to_numpy()]
+        label = rows["origin"].to_numpy().astype(np.int64) * len(SPLITS) + rows["split"].to_numpy()
         behind = np.column_stack(
             [
-                first["head"] + site,
+                first["head"] + head,
                 first["quality"] + rows["quality"].to_numpy(),
-                first["tail"] + site,
+                first["tail"] + tail,
                 first["hex"] + _quarters(chunk.ids),
                 np.full(n, first["to_group"]),
                 first["hex"] + _quarters(rows["group"].to_numpy()),
                 first["origin"] + label,
-                first["end"] + site,
+                first["end"] + tail,
             ]
         ).astype(np.uint32)
         n_text = chunk.input.per_row + chunk.context.per_row
@@ -112,6 +118,13 @@ def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
         before, text = text.split(f"@@{hole}@@", 1)
         parts.append(before)
     return [*parts, text]
+
+
+def _escaped(texts: pa.StringArray) -> pa.StringArray:
+    """Write texts as they stand inside JSON quotes; few need a change."""
+    marked = pc.match_substring_regex(texts, r'["\\\x00-\x1f]')
+    changed = [json.dumps(text, ensure_ascii=False)[1:-1] for text in texts.filter(marked).to_pylist()]
+    return pc.replace_with_mask(texts, marked, pa.array(changed, pa.string()))
 
 
 def _place(fragments: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], text: Text) -> None:
