@@ -1,0 +1,5 @@
+"""`python -m ruvtab`."""
+
+from ruvtab.cli import main
+
+main()
