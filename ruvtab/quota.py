@@ -79,6 +79,13 @@ def seeds_per_level(rows: dict[str, int], shares: npt.ArrayLike) -> Ints:
     return apportion(n, wanted if wanted.sum() > 0 else share)
 
 
+_AUGMENTATIONS = {
+    "paraphrase": ("phrasing", "paraphrases_per_example"),
+    "complexity": ("level", "complexity_variations"),
+    "domain": ("domain", "domain_transfers"),
+}
+
+
 class CrowdedError(CapacityError):
     """The rows of an origin find no room with so many phrasings or transfers per seed; more per seed may."""
 
@@ -184,8 +191,9 @@ def _segments(category: _Category, blocks: pl.DataFrame, first_block: int) -> pl
         try:
             parts = apportion(category.rows[origin], np.where(np.array(room) > 0, weights, 0), room)
         except CapacityError as error:
-            hint = "too few families have another phrasing, level or domain; write some, or lower the rate"
-            raise CrowdedError(origin, f"{category.name}, origin {origin}: {error}: {hint}") from error
+            what, setting = _AUGMENTATIONS[origin]
+            hint = f"too few families have another {what}; write some, or lower {setting}"
+            raise CrowdedError(origin, f"{category.name}: {error} for origin {origin}: {hint}") from error
         skip = np.zeros_like(seeds)
         for n, cap, target in zip(parts.tolist(), caps, targets, strict=True):
             counts = apportion(n, np.where(cap > 0, seeds, 0), cap, order)

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 TAXONOMY = """
-levels = { Easy = 0.5, Hard = 0.5 }
+levels = { Easy = 0.4, Fair = 0.3, Hard = 0.3 }
 domains = ["Kitchen", "Garden"]
 models = ["small", "large"]
 
 [categories.Cook]
 agent = "cook"
 quality = [0.8, 0.9]
-routing = { Easy = "small", Hard = "large" }
+routing = { Easy = "small", Fair = "small", Hard = "large" }
 
 [categories.Tidy]
 agent = "tidy"
 quality = [0.7, 0.9]
-routing = { Easy = "small", Hard = "small" }
+routing = { Easy = "small", Fair = "small", Hard = "small" }
 """
 
 FAMILY = """
@@ -34,20 +34,24 @@ context = ["", "(Ask|Call) {person.role} {day.name}."]
 quality = 0.85
 input = ["(please|could you) {verb} {a thing.noun} for {person.name}", "{^thing.noun}: {verb} it, (says|asks) {person.name}"]
 
+[family.Fair]
+quality = 0.84
+input = ["(any chance to|could someone) {verb} {thing.some}? {person.name} (asked|wants it)", "{^person.name} (says|thinks) we must {verb} {thing.some}"]
+
 [family.Hard]
 quality = 0.86
 input = ["{verb} {thing.all} for {person.name} (at once|by night)", "(all of it|everything): {thing.all}, {person.name} wants you to {verb}"]
 """
 
-THINGS = """domain,noun,all
-Kitchen,pan,the 40 pans of the hotel
-Kitchen,oven,nine ovens in three houses
-Kitchen,apple pie,pies for 300 guests
-Kitchen,kettle,every kettle in town
-Garden,rake,rakes of twelve parks
-Garden,elm,an avenue of 800 trees
-Garden,bed,the beds of the castle
-Garden,hedge,hedges along the railway
+THINGS = """domain,noun,some,all
+Kitchen,pan,two or three pans,the 40 pans of the hotel
+Kitchen,oven,two or three ovens,nine ovens in three houses
+Kitchen,apple pie,two or three pies,pies for 300 guests
+Kitchen,kettle,two or three kettles,every kettle in town
+Garden,rake,two or three rakes,rakes of twelve parks
+Garden,elm,two or three elms,an avenue of 800 trees
+Garden,bed,two or three beds,the beds of the castle
+Garden,hedge,two or three hedges,hedges along the railway
 """
 
 PEOPLE = """domain,name,role
@@ -84,7 +88,7 @@ def small_pack() -> Files:
         "vocabulary/thing.csv": THINGS,
         "vocabulary/person.csv": PEOPLE,
         "vocabulary/day.csv": "domain,name\n,on Monday\n,on Friday\n,today\n",
-        "vocabulary/columns.toml": '[thing]\nnoun = "noun"\nall = "phrase"\n[person]\nname = "name"\nrole = "phrase"\n',
+        "vocabulary/columns.toml": '[thing]\nnoun = "noun"\nsome = "phrase"\nall = "phrase"\n[person]\nname = "name"\nrole = "phrase"\n',
     }
 
 
