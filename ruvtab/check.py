@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, pairwise, product
+from math import prod
 from pathlib import Path
 
 import polars as pl
@@ -167,19 +168,21 @@ def _untidy(checker: _Checker, wording: Wording) -> Iterator[Fault]:
     if not _SUSPECT.search(wording.text):
         return
     for form in wording.forms:
-        for run in _runs(form):
-            texts = ["".join(t) for t in product(*run)] if _n(run) <= 4096 else [c for choice in run for c in choice]
-            bad = next((t for t in texts if _UNTIDY.search(t)), None)
-            if bad is not None:
+        runs = [_texts(run) for run in _runs(form)]
+        for texts in runs:
+            if bad := next((text for text in texts if _UNTIDY.search(text)), None):
                 yield checker.at(wording, f"untidy spacing or punctuation in {bad!r}")
-            if _n(run) <= 4096 and len(set(texts)) < len(texts):
+            if len(set(texts)) < len(texts):
                 yield checker.at(wording, "two choices of alternatives give the same text; drop one")
-        first, last = (
-            piece if isinstance(piece, tuple) and not isinstance(piece, Slot) else ()
-            for piece in (*form[:1], *form[-1:]) or ((), ())
-        )
-        if any(text[:1] == " " for text in first) or any(text[-1:] == " " for text in last):
+        if any(text[:1] == " " for text in runs[0]) or any(text[-1:] == " " for text in runs[-1]):
             yield checker.at(wording, "a reading begins or ends with a space; move the space inside the alternation")
+
+
+def _texts(run: list[Choice]) -> list[str]:
+    """All texts of a run where they are few, else its single alternatives, once each."""
+    if prod(map(len, run)) <= 4096:
+        return ["".join(text) for text in product(*run)]
+    return list({text for choice in run for text in choice})
 
 
 def _runs(form: Form) -> Iterator[list[Choice]]:
@@ -191,13 +194,6 @@ def _runs(form: Form) -> Iterator[list[Choice]]:
         else:
             run.append(piece)
     yield run
-
-
-def _n(run: list[Choice]) -> int:
-    total = 1
-    for choice in run:
-        total *= len(choice)
-    return total
 
 
 def _scenario_told(checker: _Checker, wording: Wording) -> Iterator[Fault]:

@@ -71,7 +71,8 @@ class DatasetConfig(BaseModel):
 
     def recorded(self) -> dict[str, Any]:
         """Return what decides the rows, as plain values; the pack is recorded by its hash, not its place."""
-        return self.model_dump(mode="json", exclude={"pack"})
+        unused = "rows" if self.rows is None else "examples_per_category"
+        return self.model_dump(mode="json", exclude={"pack", unused})
 
 
 def config_of(values: dict[str, Any], file: Path | None = None) -> DatasetConfig:

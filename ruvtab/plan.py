@@ -69,12 +69,12 @@ class Plan:
         )
 
     def quotas(self) -> pl.DataFrame:
-        """One row per category × level: category, complexity, seeds, room for seeds, and rows of each origin."""
+        """One row per category × level: category, level, seeds, room for seeds, and rows of each other origin."""
         names = [
             pl.lit(pl.Series(list(labels))).gather(code).alias(name)
             for name, code, labels in (
                 ("category", "category", self.pack.taxonomy.categories),
-                ("complexity", "level", self.pack.taxonomy.levels),
+                ("level", "level", self.pack.taxonomy.levels),
             )
         ]
         rows = self.segments.group_by("category", "level").agg(
