@@ -14,15 +14,15 @@ import polars as pl
 import pyarrow as pa
 
 import ruvtab
-from ruvtab import card, check
+from ruvtab import card
 from ruvtab.config import SPLITS, DatasetConfig
 from ruvtab.engine import in_order, n_threads
 from ruvtab.errors import ConfigError, OutputError
-from ruvtab.lexicon import compiled
 from ruvtab.manifest import MANIFEST, Tally, fingerprint, read_manifest
 from ruvtab.plan import Plan, planned
+from ruvtab.prepare import prepared
 from ruvtab.render import Chunk, Renderer
-from ruvtab.schema import SCHEMA
+from ruvtab.schema import SCHEMA, numbers
 from ruvtab.write import LIST_SEPARATOR, JsonWriter, Output, ParquetOutput, data_of
 
 FORMATS = ("jsonl", "json", "parquet")
@@ -40,8 +40,7 @@ def plan_of(config: DatasetConfig) -> Plan:
 
     Raises PackError with all faults of the pack, CapacityError when it cannot say so much.
     """
-    pack = check.load(config.pack)
-    return planned(pack, compiled(pack), config)
+    return planned(*prepared(config.pack), config)
 
 
 def scan(
@@ -143,17 +142,18 @@ class _Files:
     def made_of(self, chunk: Chunk) -> tuple[list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.Table]]]:
         """Turn a chunk into what each file gets of it; runs on any thread."""
         split = chunk.rows["split"].to_numpy()
+        places = [numbers(np.flatnonzero(split == code)) for code in range(len(SPLITS))]
         texts: list[tuple[Output, pa.StringArray]] = []
         if self.compact:
             full = self.compact.lines(chunk)
-            parts = (full.filter(pa.array(split == code)) for code in range(len(SPLITS)))
+            parts = (full.take(rows) for rows in places)
             texts = list(zip(self.lines, (full, *parts), strict=True))
         if self.indented:
             texts.append((self.lists[0], self.indented.lines(chunk)))
         if not self.tables:
             return texts, []
         batch = self.renderer.batch(chunk)
-        return texts, [(table, batch.filter(pa.array(split == code))) for code, table in enumerate(self.tables)]
+        return texts, [(table, batch.take(rows)) for table, rows in zip(self.tables, places, strict=True)]
 
     def write(
         self, made: tuple[list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.RecordBatch]]], last: bool

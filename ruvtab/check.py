@@ -14,7 +14,7 @@ import polars as pl
 
 from ruvtab.errors import Fault, PackError
 from ruvtab.kinds import faults_of_kind
-from ruvtab.pack import Pack, Wording, default_pack, read
+from ruvtab.pack import PackSource, Wording, default_pack, read
 from ruvtab.source import line_of
 from ruvtab.wording import INPUT, Choice, Form, Slot
 
@@ -24,7 +24,7 @@ _UNTIDY = re.compile(r"  | [,.;:?!](?!\w)|\(\)|``")
 
 @dataclass
 class _Checker:
-    pack: Pack
+    pack: PackSource
     domains: dict[str, set[str | None]] = field(default_factory=dict)
     expanded: dict[str, pl.DataFrame] = field(default_factory=dict)
     identifies: dict[tuple[str, tuple[str, ...]], dict[str, str]] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class _Checker:
         return len(set(rows)) < len(rows)
 
 
-def faults_of(pack: Pack) -> list[Fault]:
+def faults_of(pack: PackSource) -> list[Fault]:
     """Find every fault of meaning in a pack, in file and line order."""
     checker = _Checker(pack)
     known = [w for w in pack.wordings if not any(True for _ in _unknown_slots(checker, w))]
@@ -107,7 +107,7 @@ def faults_of(pack: Pack) -> list[Fault]:
     return sorted({*faults, *faults_of_kind(pack)})
 
 
-def load(root: Path | None = None) -> Pack:
+def load(root: Path | None = None) -> PackSource:
     """Read a pack, the default one when `root` is None, and refuse it with all its faults at once (PackError)."""
     pack, faults = read(default_pack() if root is None else Path(root))
     if faults := faults + faults_of(pack):

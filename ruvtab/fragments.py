@@ -14,7 +14,7 @@ from math import prod
 
 from ruvtab.draw import MAX_SIDE
 from ruvtab.errors import CapacityError
-from ruvtab.pack import Pack
+from ruvtab.pack import PackSource
 from ruvtab.wording import INPUT, Choice, Form, Slot, capitalised, n_alternatives, with_article
 
 RUN_LIMIT = 256
@@ -33,7 +33,7 @@ class Listing:
 class Compiler:
     """Collects the pool, the positions and the forms of one pack; tables and literals are pooled once."""
 
-    pack: Pack
+    pack: PackSource
     pool: list[str] = field(default_factory=list)
     bases: dict[object, int] = field(default_factory=dict)
     listings: dict[tuple[str, bool], Listing] = field(default_factory=dict)

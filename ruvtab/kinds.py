@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from ruvtab.errors import Fault
-from ruvtab.pack import Pack
+from ruvtab.pack import PackSource
 from ruvtab.source import line_of
 
 KINDS = {
@@ -27,7 +27,7 @@ KINDS = {
 _BARE = {"noun", "plural", "name"}
 
 
-def faults_of_kind(pack: Pack) -> Iterator[Fault]:
+def faults_of_kind(pack: PackSource) -> Iterator[Fault]:
     """Values are the kind of phrase that columns.toml says."""
     file = pack.root / "vocabulary" / "columns.toml"
     for table, columns in pack.kinds.items():

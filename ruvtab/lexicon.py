@@ -13,10 +13,12 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from ruvtab.draw import U64
 from ruvtab.fragments import Compiler
-from ruvtab.pack import MAX_SCENARIO_TABLES, Pack, Wording
+from ruvtab.pack import MAX_SCENARIO_TABLES, PackSource, Wording
+from ruvtab.schema import texts
 from ruvtab.wording import INPUT, Slot, n_alternatives
 
 RUN_LIMIT = 256
@@ -33,7 +35,7 @@ class Lexicon:
     phrasings (of all pairs), facts (slots of the fullest pair), template quality; null where a family lacks the level.
     """
 
-    pool: list[str]
+    pool: pa.StringArray
     positions: npt.NDArray[np.uint32]  # (n, 4): base, lane, stride, radix
     forms: npt.NDArray[np.uint64]  # (n, 4): first position, positions, alternatives, facts
     uses: npt.NDArray[np.bool_]  # (forms, details)
@@ -51,7 +53,7 @@ class Lexicon:
         return int(self.uses.shape[1])
 
 
-def compiled(pack: Pack) -> Lexicon:
+def compiled(pack: PackSource) -> Lexicon:
     """Compile a sound pack.
 
     Raises CapacityError where alternations or detail tables multiply beyond 2**31.
@@ -93,7 +95,7 @@ def compiled(pack: Pack) -> Lexicon:
     cells, scenario_rows = _cells(c, family_pairs)
     sites, detail_rows = _sites(c, cells, spans, details, pairs, uses)
     return Lexicon(
-        c.pool,
+        texts(c.pool),
         np.array(c.positions, np.uint32).reshape(-1, 4),
         np.array(c.forms, np.uint64).reshape(-1, 4),
         uses,

@@ -70,30 +70,40 @@ class Wording(NamedTuple):
 
 @dataclass(frozen=True)
 class Pack:
-    """A pack as read. `families`, `templates` and the `tables` are frames; `wordings` are in file order.
+    """What a plan needs to know of a pack.
 
     families: id, category, subject, domains, scenario, tags, file · templates: family (row of families), level (code),
-    quality · tables: domain (null = any) and one string column per vocabulary column.
+    quality. `digest` hashes every file of the pack.
     """
 
-    root: Path
     meta: Meta
     taxonomy: Taxonomy
     families: pl.DataFrame
     templates: pl.DataFrame
+    digest: str
+
+
+@dataclass(frozen=True)
+class PackSource(Pack):
+    """A pack with its words: `wordings` in file order, `tables` by name, `kinds` of their columns.
+
+    tables: domain (null = any), one string column per vocabulary column, and @line in the file.
+    """
+
+    root: Path
     wordings: list[Wording]
     tables: dict[str, pl.DataFrame]
     kinds: dict[str, dict[str, str]]
     frame_share: float
-    digest: str
 
     def summary(self) -> dict[str, Any]:
         """Count families, subjects, templates and wordings per category, and the vocabulary, as plain values."""
         roles = pl.DataFrame(
-            [(w.family, w.role) for w in self.wordings], schema={"family": pl.Int32, "role": pl.String}, orient="row"
+            [(w.family, w.role) for w in self.wordings], schema={"family": pl.Int64, "role": pl.String}, orient="row"
         )
         per_family = (
-            self.templates.group_by("family")
+            self.templates.with_columns(pl.col("family").cast(pl.Int64))
+            .group_by("family")
             .agg(templates=pl.len())
             .join(
                 roles.group_by("family").agg(
@@ -105,7 +115,7 @@ class Pack:
         )
         counted = (
             self.families.with_row_index("family")
-            .with_columns(pl.col("family").cast(pl.Int32))
+            .with_columns(pl.col("family").cast(pl.Int64))
             .join(per_family, on="family", how="left")
         )
         categories = counted.group_by("category", maintain_order=True).agg(
@@ -128,7 +138,7 @@ def default_pack() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[1] / "data" / "en"
 
 
-def read(root: Path) -> tuple[Pack, list[Fault]]:
+def read(root: Path) -> tuple[PackSource, list[Fault]]:
     """Read a pack folder into frames, with every fault of syntax, shape and label found on the way.
 
     What is faulty is left out of the pack; check.load adds the faults of meaning and refuses both.
@@ -156,30 +166,30 @@ def read(root: Path) -> tuple[Pack, list[Fault]]:
     kinds = reader.toml(kinds_file) if kinds_file.exists() else {}
     if not families and not reader.faults:
         reader.fault(root / "families", "holds no family; add a TOML file with [[family]] tables")
-    codes = {level: code for code, level in enumerate(taxonomy.levels)}
-    pack = Pack(
-        root,
-        meta,
-        taxonomy,
-        pl.DataFrame(
+    level_codes = {level: code for code, level in enumerate(taxonomy.levels)}
+    templates = [
+        (i, level_codes[level], t.quality) for i, (_, m, _) in enumerate(families) for level, t in m.levels.items()
+    ]
+    pack = PackSource(
+        meta=meta,
+        taxonomy=taxonomy,
+        families=pl.DataFrame(
             [(m.id, category, m.subject, m.domains, m.scenario, m.tags, str(file)) for category, m, file in families],
             schema=_FAMILY_SCHEMA,
             orient="row",
         ),
-        pl.DataFrame(
-            [(i, codes[level], t.quality) for i, (_, m, _f) in enumerate(families) for level, t in m.levels.items()],
-            schema={"family": pl.Int32, "level": pl.Int32, "quality": pl.Float64},
-            orient="row",
-        ).sort("family", "level"),
-        wordings,
-        tables,
-        kinds,
-        frames.share if frames.frame else 0.0,
-        _digest(root),
+        templates=pl.DataFrame(templates, schema=_TEMPLATE_SCHEMA, orient="row").sort("family", "level"),
+        digest=digest_of(root),
+        root=root,
+        wordings=wordings,
+        tables=tables,
+        kinds=kinds,
+        frame_share=frames.share if frames.frame else 0.0,
     )
     return pack, reader.faults
 
 
+_TEMPLATE_SCHEMA = {"family": pl.UInt32, "level": pl.Int64, "quality": pl.Float64}
 _FAMILY_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.String,
     "category": pl.String,
@@ -253,7 +263,7 @@ def _forms(reader: Reader, file: Path, text: str, *needles: str) -> Iterator[tup
         reader.fault(file, f"{error}: {text!r:.80}", *needles, text)
 
 
-def _digest(root: Path) -> str:
+def digest_of(root: Path) -> str:
     """Hash every file of a pack, by relative name and content."""
     total = blake2b(digest_size=16)
     for file in sorted(root.rglob("*")):

@@ -15,13 +15,14 @@ from ruvtab.draw import MAX_SIDE, U64, below, bits, key_of, mixed, permute
 from ruvtab.lexicon import FIRST_DETAIL
 from ruvtab.pack import Pack
 from ruvtab.plan import Plan
-from ruvtab.schema import SCHEMA
+from ruvtab.schema import SCHEMA, numbers, texts
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
 _BASE = np.uint64(0x5851F42D4C957F2D)
 _SEPARATOR = "\x1f"
+_HASHED_AT_ONCE = 4096
 _u = np.uint64
 
 
@@ -52,7 +53,7 @@ class Renderer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         lexicon = plan.lexicon
-        self.pool = pa.array(lexicon.pool, pa.string())
+        self.pool = lexicon.pool
         self._n_bytes, self._hashes = _hashes(self.pool)
         self._powers = _powers(4096)
         sites = lexicon.sites
@@ -86,19 +87,15 @@ class Renderer:
         n_levels = len(self.plan.pack.taxonomy.levels)
         rows = rows.with_columns(site=pl.col("cell") * n_levels + pl.col("level"))
         lanes, spans, facts = self._phrased(rows)
-        texts = [self._gathered(lanes, spans[:3]), self._gathered(lanes, spans[3:])]
+        both = self._gathered(lanes, spans[:3]), self._gathered(lanes, spans[3:])
         site, origin = rows["site"].to_numpy(), rows["origin"].to_numpy()
-        return Chunk(
-            rows.with_columns(pl.Series("quality", self._scored(site, origin, facts))),
-            texts[0],
-            texts[1],
-            self._ids(*texts),
-        )
+        scored = rows.with_columns(pl.Series("quality", self._scored(site, origin, facts)))
+        return Chunk(scored, *both, self._ids(*both))
 
     def batch(self, chunk: Chunk) -> pa.RecordBatch:
         """Make the Arrow batch of a chunk, in the columns of schema.SCHEMA."""
         shared = self._label_arrays
-        site = pa.array(chunk.rows["site"].to_numpy())
+        site = numbers(chunk.rows["site"].to_numpy())
         columns = {name: values.take(site) for name, values in shared.items()}
         columns |= {
             "id": _hex(chunk.ids),
@@ -107,7 +104,7 @@ class Renderer:
             "split": _named(SPLITS, chunk.rows["split"]),
             "input": self._joined(chunk.input),
             "context": self._joined(chunk.context),
-            "quality_score": pa.array((chunk.rows["quality"].to_numpy() / 1000).astype(np.float32)),
+            "quality_score": numbers((chunk.rows["quality"].to_numpy() / 1000).astype(np.float32)),
         }
         return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
@@ -198,7 +195,7 @@ class Renderer:
 
     def _joined(self, text: Text) -> pa.StringArray:
         """Concatenate each row's fragments: one take, whose data is the column's data."""
-        taken = self.pool.take(pa.array(text.fragments))
+        taken = self.pool.take(numbers(text.fragments))
         _, offsets, data = taken.buffers()
         ends = np.frombuffer(offsets, np.int32)[np.concatenate(([0], np.cumsum(text.per_row)))]
         return pa.StringArray.from_buffers(len(text.per_row), pa.py_buffer(np.ascontiguousarray(ends)), data)
@@ -248,16 +245,18 @@ def _hash(text: bytes) -> int:
 
 
 def _hashes(pool: pa.StringArray) -> tuple[I64, U64]:
-    """Return the bytes and the hash of every text: `_hash` on all of them at once."""
+    """Return the bytes and the hash of every text: `_hash` of many at once."""
     _, offsets, data = pool.buffers()
     ends = np.frombuffer(offsets, np.int32)[: len(pool) + 1].astype(np.int64)
-    n_bytes = np.diff(ends)
-    behind = np.repeat(ends[1:], n_bytes) - np.arange(ends[-1]) - 1
-    terms = (np.frombuffer(data, np.uint8)[: ends[-1]].astype(_u) + _u(1)) * _powers(int(n_bytes.max(initial=0)))[
-        behind
-    ]
-    upto = np.concatenate((np.zeros(1, _u), np.cumsum(terms, dtype=_u)))[ends]
-    return n_bytes, np.diff(upto)
+    n_bytes, hashes = np.diff(ends), np.zeros(len(pool), _u)
+    text, powers = np.frombuffer(data, np.uint8), _powers(int(n_bytes.max(initial=0)))
+    for first in range(0, len(pool), _HASHED_AT_ONCE):
+        at = ends[first : first + _HASHED_AT_ONCE + 1]
+        behind = np.repeat(at[1:], np.diff(at)) - np.arange(at[0], at[-1]) - 1
+        terms = (text[at[0] : at[-1]].astype(_u) + _u(1)) * powers[behind]
+        upto = np.concatenate((np.zeros(1, _u), np.cumsum(terms, dtype=_u)))[at - at[0]]
+        hashes[first : first + _HASHED_AT_ONCE] = np.diff(upto)
+    return n_bytes, hashes
 
 
 def _powers(n: int) -> U64:
@@ -265,7 +264,7 @@ def _powers(n: int) -> U64:
 
 
 def _named(names: tuple[str, ...], codes: pl.Series) -> pa.StringArray:
-    return pa.array(names, pa.string()).take(pa.array(codes.to_numpy()))
+    return texts(names).take(numbers(codes.to_numpy()))
 
 
 _NIBBLES = np.frombuffer(b"0123456789abcdef", np.uint8)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
 SCHEMA = pa.schema(
@@ -27,3 +33,15 @@ SCHEMA = pa.schema(
 METADATA = ("category", "complexity", "domain", "expected_model", "quality_score", "tags")
 LABELS = ("category", "complexity", "domain", "expected_model")
 JSON_ORDER = ("input", "context", "output_agent", "metadata", "id", "group_id", "origin", "split", "family", "language")
+
+
+def numbers(values: npt.NDArray[Any]) -> pa.Array:
+    """Lend NumPy numbers to Arrow. `pa.array` would import pandas where it is installed: 0.1 s and 30 MB."""
+    lent = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(lent.dtype), len(lent), [None, pa.py_buffer(lent)])
+
+
+def texts(values: Iterable[str]) -> pa.StringArray:
+    """Make an Arrow array of texts, without `pa.array` as well."""
+    made = pl.Series(list(values), dtype=pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return made.cast(pa.string())

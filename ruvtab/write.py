@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ruvtab.config import ORIGINS, SPLITS
 from ruvtab.render import Chunk, Renderer, Text
-from ruvtab.schema import JSON_ORDER, LABELS, METADATA, SCHEMA
+from ruvtab.schema import JSON_ORDER, LABELS, METADATA, SCHEMA, numbers, texts
 
 ROW_GROUP = 65_536
 LIST_SEPARATOR = b",\n"
@@ -53,10 +53,10 @@ class JsonWriter:
             "end": [p[-1] for p in tails.values()],
             "hex": [f"{i:04x}" for i in range(65536)],
         }
-        texts = _escaped(renderer.pool)
-        ends = accumulate(map(len, fixed.values()), initial=len(texts))
+        pool = _escaped(renderer.pool)
+        ends = accumulate(map(len, fixed.values()), initial=len(pool))
         self._first = dict(zip(fixed, ends, strict=False))
-        self._pool = pa.concat_arrays([texts, pa.array(list(chain(*fixed.values())), pa.string())])
+        self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values()))])
         head_numbers, tail_numbers = ({key: i for i, key in enumerate(of)} for of in (heads, tails))
         self._head = np.array([head_numbers[head] for head, _ in keys])
         self._tail = np.array([tail_numbers[tail] for _, tail in keys])
@@ -87,7 +87,7 @@ class JsonWriter:
         fragments[starts + 1 + chunk.input.per_row] = first["between"]
         _place(fragments, starts + 2 + chunk.input.per_row, chunk.context)
         fragments[(starts + 2 + n_text)[:, None] + np.arange(behind.shape[1])] = behind
-        _, offsets, data = self._pool.take(pa.array(fragments)).buffers()
+        _, offsets, data = self._pool.take(numbers(fragments)).buffers()
         return pa.StringArray.from_buffers(
             n, pa.py_buffer(np.frombuffer(offsets, np.int32)[np.concatenate(([0], ends))]), data
         )
@@ -120,11 +120,11 @@ def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
     return [*parts, text]
 
 
-def _escaped(texts: pa.StringArray) -> pa.StringArray:
+def _escaped(pool: pa.StringArray) -> pa.StringArray:
     """Write texts as they stand inside JSON quotes; few need a change."""
-    marked = pc.match_substring_regex(texts, r'["\\\x00-\x1f]')
-    changed = [json.dumps(text, ensure_ascii=False)[1:-1] for text in texts.filter(marked).to_pylist()]
-    return pc.replace_with_mask(texts, marked, pa.array(changed, pa.string()))
+    marked = pc.match_substring_regex(pool, r'["\\\x00-\x1f]')
+    changed = [json.dumps(text, ensure_ascii=False)[1:-1] for text in pool.filter(marked).to_pylist()]
+    return pc.replace_with_mask(pool, marked, texts(changed))
 
 
 def _place(fragments: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], text: Text) -> None:
