@@ -66,8 +66,11 @@ class Tally:
     @cached_property
     def _labels(self) -> U64:
         """A number per site that stands for its labels."""
-        texts = [json.dumps(labels, sort_keys=True).encode() for labels in self.renderer.labels.to_dicts()]
-        return np.array([int.from_bytes(blake2b(t, digest_size=8).digest(), "little") for t in texts], np.uint64)
+        columns = [pl.col("tags").list.join(","), pl.exclude("tags")]
+        texts = self.renderer.labels.select(pl.concat_str(*columns, separator="\n", ignore_nulls=True)).to_series()
+        return np.array(
+            [int.from_bytes(blake2b(t.encode(), digest_size=8).digest(), "little") for t in texts], np.uint64
+        )
 
     @property
     def content_hash(self) -> str:

@@ -72,7 +72,7 @@ def _loaded(entry: Path) -> tuple[Pack, Lexicon] | None:
                 name: pl.read_ipc(io.BytesIO(stored[name].tobytes()))
                 for name in ("families", "templates", "cells", "sites")
             }
-            offsets, data = (pa.py_buffer(stored[f"pool_{part}"].tobytes()) for part in ("offsets", "data"))
+            offsets, data = (pa.py_buffer(stored[f"pool_{part}"]) for part in ("offsets", "data"))
             arrays = {name: stored[name] for name in _ARRAYS}
         pack = Pack(
             Meta(**head["meta"]), Taxonomy(**head["taxonomy"]), frames["families"], frames["templates"], head["digest"]

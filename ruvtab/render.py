@@ -267,16 +267,18 @@ def _named(names: tuple[str, ...], codes: pl.Series) -> pa.StringArray:
     return texts(names).take(numbers(codes.to_numpy()))
 
 
+def _fixed_width(digits: npt.NDArray[np.uint8]) -> pa.StringArray:
+    """Make a text of each row of ASCII digits."""
+    n, width = digits.shape
+    ends = np.arange(0, n * width + 1, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(n, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(digits)))
+
+
 _NIBBLES = np.frombuffer(b"0123456789abcdef", np.uint8)
-_HEX = np.stack([_NIBBLES[np.arange(65536) >> shift & 15] for shift in (12, 8, 4, 0)], axis=1)
+_DIGITS = np.stack([_NIBBLES[np.arange(65536, dtype=np.uint16) >> shift & 15] for shift in (12, 8, 4, 0)], axis=1)
+HEX_QUARTERS = _fixed_width(_DIGITS)
 
 
 def _hex(values: U64) -> pa.StringArray:
     """Write 64-bit numbers as 16 hex digits."""
-    quarters = values.astype(">u8").view(">u2")
-    digits = _HEX[quarters.astype(np.intp)]
-    return pa.StringArray.from_buffers(
-        len(values),
-        pa.py_buffer(np.arange(0, 16 * len(values) + 1, 16, dtype=np.int32)),
-        pa.py_buffer(np.ascontiguousarray(digits)),
-    )
+    return _fixed_width(_DIGITS[values.astype(">u8").view(">u2").astype(np.intp)].reshape(-1, 16))

@@ -11,12 +11,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ruvtab.config import ORIGINS, SPLITS
-from ruvtab.render import Chunk, Renderer, Text
+from ruvtab.render import HEX_QUARTERS, Chunk, Renderer, Text
 from ruvtab.schema import JSON_ORDER, LABELS, METADATA, SCHEMA, numbers, texts
 
 ROW_GROUP = 65_536
@@ -32,34 +33,32 @@ class JsonWriter:
     """
 
     def __init__(self, renderer: Renderer, indent: int | None = None) -> None:
-        heads: dict[tuple[str, ...], list[str]] = {}
-        tails: dict[str, list[str]] = {}
-        sites = renderer.labels.fill_null("").to_dicts()
-        keys = [(tuple(labels[name] for name in ("output_agent", *LABELS)), labels["family"]) for labels in sites]
-        for labels, (head, tail) in zip(sites, keys, strict=True):
-            if head not in heads or tail not in tails:
-                parts = _skeleton(labels, indent)
-                heads.setdefault(head, parts)
-                tails.setdefault(tail, parts)
-        opening, between, _, _, to_group, to_origin, to_split, _ = parts
+        sites = renderer.labels.fill_null("").select(
+            pl.struct("output_agent", *LABELS).rank("dense").alias("head") - 1,
+            pl.col("family").rank("dense").alias("tail") - 1,
+            pl.struct(pl.all()).alias("labels"),
+        )
+        self._head, self._tail = sites["head"].to_numpy().astype(np.int64), sites["tail"].to_numpy().astype(np.int64)
+        heads, tails = (
+            [_skeleton(labels, indent) for labels in sites.unique(part, keep="first").sort(part)["labels"].to_list()]
+            for part in ("head", "tail")
+        )
+        opening, between, _, _, to_group, to_origin, to_split, _ = heads[0]
         fixed = {
             "opening": [opening],
             "between": [between],
-            "head": [p[2] for p in heads.values()],
+            "head": [parts[2] for parts in heads],
             "quality": [repr(q / 1000) for q in range(1001)],
-            "tail": [p[3] for p in tails.values()],
+            "tail": [parts[3] for parts in tails],
             "to_group": [to_group],
             "origin": [f"{to_origin}{o}{to_split}{s}" for o, s in product(ORIGINS, SPLITS)],
-            "end": [p[-1] for p in tails.values()],
-            "hex": [f"{i:04x}" for i in range(65536)],
+            "end": [parts[-1] for parts in tails],
+            "hex": [],
         }
         pool = _escaped(renderer.pool)
         ends = accumulate(map(len, fixed.values()), initial=len(pool))
         self._first = dict(zip(fixed, ends, strict=False))
-        self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values()))])
-        head_numbers, tail_numbers = ({key: i for i, key in enumerate(of)} for of in (heads, tails))
-        self._head = np.array([head_numbers[head] for head, _ in keys])
-        self._tail = np.array([tail_numbers[tail] for _, tail in keys])
+        self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values())), HEX_QUARTERS])
 
     def lines(self, chunk: Chunk) -> pa.StringArray:
         """Write one text per row, each with its separator behind it."""
