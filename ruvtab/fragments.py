@@ -74,7 +74,7 @@ class Compiler:
             if slot.capital:
                 values = [capitalised(v) for v in values]
             self.bases[key] = len(self.pool)
-            self.pool += [values[row[slot.second]] for row in self.listing(slot.table, paired).rows]
+            self.pool += [values[picked[slot.second]] for picked in self.listing(slot.table, paired).rows]
         return self.bases[key]
 
     def texts(self, choices: tuple[str, ...]) -> int:

@@ -59,7 +59,7 @@ class Reader:
         try:
             with file.open(newline="", encoding="utf-8") as stream:
                 reader = csv.reader(stream, strict=True)
-                rows = [(reader.line_num, row) for row in reader if row]
+                rows = [(reader.line_num, values) for values in reader if values]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             self.fault(file, f"not CSV: {error}")
             return None
