@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ruvtab.build import build, scan
+    from ruvtab.builder import build, scan
     from ruvtab.config import AugmentationConfig, DatasetConfig
     from ruvtab.dataset import TaskDataset, generate
     from ruvtab.errors import CapacityError, ConfigError, OutputError, PackError, RuvtabError
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "build": ("build", "scan"),
+    "builder": ("build", "scan"),
     "config": ("AugmentationConfig", "DatasetConfig"),
     "dataset": ("TaskDataset", "generate"),
     "errors": ("CapacityError", "ConfigError", "OutputError", "PackError", "RuvtabError"),
@@ -43,6 +43,5 @@ def __getattr__(name: str) -> Any:
     home = next((module for module, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module 'ruvtab' has no attribute {name!r}")
-    # the submodule `build` would hide the function of that name
     value = globals()[name] = getattr(import_module(f"ruvtab.{home}"), name)
     return value

@@ -44,14 +44,14 @@ def build(
 ) -> None:
     """Build a dataset folder: JSONL, pretty JSON, Parquet, stats, card and manifest.
 
-    Examples:
+    For example:
 
     * `ruvtab build dataset` makes the default 2,700 rows.
     * `ruvtab build big --rows 1000000 --formats parquet`
     * `ruvtab build hard --holdout subject --split 0.8,0.1,0.1`
     * `ruvtab build mine --pack my-pack --seed 7 --overwrite`
     """
-    from ruvtab.build import build as build_dataset
+    from ruvtab.builder import build as build_dataset
 
     started = time.perf_counter()
     with show.progress("rows", quiet=json) as progress:
@@ -94,14 +94,14 @@ def preview(
 ) -> None:
     """Show a few rows without building.
 
-    Examples:
+    For example:
 
     * `ruvtab preview`
     * `ruvtab preview --category NAME --level NAME --n 5`
     * `ruvtab preview --pack my-pack --family ID`
     * `ruvtab preview --rows 1000000000 --row 123456789`
     """
-    from ruvtab.build import plan_of
+    from ruvtab.builder import plan_of
     from ruvtab.errors import ConfigError
 
     plan = plan_of(settings.resolved())
@@ -163,12 +163,12 @@ def plan(
 ) -> None:
     """Show quotas and capacity, without making any text.
 
-    Examples:
+    For example:
 
     * `ruvtab plan`
     * `ruvtab plan --rows 1000000000 --cells`
     """
-    from ruvtab.build import plan_of
+    from ruvtab.builder import plan_of
 
     made = plan_of(settings.resolved())
     levels, domains = list(made.pack.taxonomy.levels), made.pack.taxonomy.domains
@@ -220,7 +220,7 @@ def check(
 ) -> None:
     """Read a pack and print every fault with file and line.
 
-    Examples:
+    For example:
 
     * `ruvtab check my-pack`
     * `ruvtab check --json`
@@ -259,7 +259,7 @@ def verify(
 ) -> None:
     """Check that the files match the manifest and that rows match the config. Exit code 1 if not.
 
-    Examples:
+    For example:
 
     * `ruvtab verify dataset`
     * `ruvtab verify mine --pack my-pack --sample 1000`

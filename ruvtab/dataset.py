@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ruvtab.build import scan
+from ruvtab.builder import scan
 from ruvtab.config import SPLITS, DatasetConfig, config_of
 from ruvtab.errors import ConfigError, OutputError
 from ruvtab.schema import JSON_ORDER, METADATA, SCHEMA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from ruvtab.config import SPLITS
@@ -12,32 +13,30 @@ def with_split_cuts(blocks: pl.DataFrame, shares: tuple[float, float, float]) ->
     """Add stratum_size, first_place (of the block's groups in its stratum), cut_1 and cut_2.
 
     Needs one row per block in stratum order: stratum, groups (how many it owns), held_out. A group at a place below
-    cut_1 is train, below cut_2 validation, else test. Cuts telescope over the strata, so that shares hold overall to
-    within one group however small the strata are. Held-out blocks are test whole, and the others share the rest.
+    cut_1 is train, below cut_2 validation, else test. What a small stratum cannot share out exactly the next ones make
+    up for, so the shares hold overall, and over any run of strata, to within one group. Held-out blocks are test whole,
+    and the others share the rest.
     """
-    train, validation, test = shares
-    rest = pl.when(pl.col("held_out").any()).then(1 - test).otherwise(1.0)
-    upto = pl.col("groups").sum().over("stratum", "held_out")
-    strata = (
-        blocks.group_by("stratum", "held_out", maintain_order=True)
-        .agg(pl.col("groups").sum())
-        .with_columns(end=pl.col("groups").cum_sum().over("held_out"))
-        .with_columns(rest=rest)
-        .with_columns(
-            **{
-                f"cut_{i}": (
-                    (pl.col("end") * share / pl.col("rest") + 0.5).floor()
-                    - ((pl.col("end") - pl.col("groups")) * share / pl.col("rest") + 0.5).floor()
-                ).cast(pl.Int64)
-                for i, share in ((1, train), (2, train + validation))
-            }
-        )
-        .with_columns(pl.when("held_out").then(0).otherwise(pl.col(c)).alias(c) for c in ("cut_1", "cut_2"))
-        .select("stratum", "held_out", "cut_1", "cut_2")
-    )
+    train, validation, _ = shares
+    rest = train + validation or 1.0
+    kept = (train / rest, validation / rest, 0.0) if blocks["held_out"].any() else shares
+    strata = blocks.group_by("stratum", "held_out", maintain_order=True).agg(stratum_size=pl.col("groups").sum())
+    owed, cuts = np.zeros(3), []
+    for size, held_out in strata.select("stratum_size", "held_out").rows():
+        if held_out:
+            cuts.append((0, 0))
+            continue
+        owed += np.array(kept) * size
+        counts = np.floor(np.maximum(owed, 0) + 1e-9).astype(np.int64)
+        while (missing := size - int(counts.sum())) != 0:
+            gap = owed - counts if missing > 0 else np.where(counts > 0, counts - owed, -np.inf)
+            counts[np.argmax(gap)] += np.sign(missing)
+        owed -= counts
+        cuts.append((int(counts[0]), int(counts[0] + counts[1])))
+    cut = pl.DataFrame(cuts, schema={"cut_1": pl.Int64, "cut_2": pl.Int64}, orient="row")
     first = (pl.col("groups").cum_sum() - pl.col("groups")).over("stratum", "held_out")
-    return blocks.with_columns(stratum_size=upto, first_place=first).join(
-        strata, on=["stratum", "held_out"], how="left", maintain_order="left"
+    return blocks.with_columns(first_place=first).join(
+        strata.hstack(cut), on=["stratum", "held_out"], how="left", validate="m:1", maintain_order="left"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ruvtab.build import plan_of
+from ruvtab.builder import plan_of
 from ruvtab.config import DatasetConfig
 from ruvtab.draw import bits, key_of
 from ruvtab.errors import OutputError
