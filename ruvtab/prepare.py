@@ -66,7 +66,7 @@ def _code() -> str:
 
 def _loaded(entry: Path) -> tuple[Pack, Lexicon] | None:
     try:
-        with np.load(entry, allow_pickle=False) as stored:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             head = json.loads(stored["head"].tobytes())
             frames = {
                 name: pl.read_ipc(io.BytesIO(stored[name].tobytes()))

@@ -109,8 +109,8 @@ def test_stats_are_counts_of_the_rows(out: Path) -> None:
     [{"chunk_rows": 1000}, {"chunk_rows": 777, "threads": 1}, {"chunk_rows": 65_536, "threads": 3}],
     ids=["small chunks", "one thread", "three threads"],
 )
-def test_chunks_and_threads_change_no_byte(how: dict[str, int], small: Path, tmp_path: Path) -> None:
-    config = config_of({"rows": 20_000, "pack": small, "augmentation": {"paraphrases_per_example": 1}})
+def test_chunks_and_threads_change_no_byte(how: dict[str, int], tmp_path: Path) -> None:
+    config = config_of({"rows": 20_000})
     build(config, tmp_path / "one", chunk_rows=4096, threads=2)
     build(config, tmp_path / "other", **how)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
@@ -154,9 +154,9 @@ def test_duckdb_pandas_polars_and_pyarrow_read_the_parquet(out: Path) -> None:
     pattern = str(out / "data/*.parquet")
     n = duckdb.sql(
         f"select count(*) from '{pattern}' where complexity = 'Complex' and category = 'Security'"
-    ).fetchone()
+    ).fetchall()
     wanted = (pl.col("complexity") == "Complex") & (pl.col("category") == "Security")
-    assert n == (pl.scan_parquet(pattern).filter(wanted).collect().height,)
+    assert n == [(pl.scan_parquet(pattern).filter(wanted).collect().height,)]
     assert len(pd.read_parquet(out / "data")) == 2700
     read = pq.read_table(out / "data/train-00000-of-00001.parquet")
     assert read.schema.remove_metadata() == SCHEMA
@@ -169,7 +169,7 @@ def test_scan_streams_the_rows_of_the_build(out: Path) -> None:
     df = pl.DataFrame(pl.from_arrow(reader.read_all()))
     built = lines_of(out / "jsonl/claude_training_full.jsonl")
     assert df["id"].to_list() == [row["id"] for row in built]
-    assert duckdb.from_arrow(scan()).count("*").fetchone() == (2700,)
+    assert duckdb.from_arrow(scan()).count("*").fetchall() == [(2700,)]
 
 
 def test_scan_can_be_left_half_way() -> None:
