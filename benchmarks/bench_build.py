@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,13 @@ def small_jobs(warm: bool) -> dict[str, Job]:
 
 
 _FORMATS = {"JSONL": ("jsonl",), "pretty JSON": ("json",), "Parquet": ("parquet",), "all": ALL}
+
+
+def busy_seconds() -> tuple[float, float]:
+    """Return the CPU seconds of the whole machine and of this process's children; Linux only."""
+    used = [int(ticks) for ticks in Path("/proc/stat").read_text().split()[1:9]]
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (sum(used) - sum(used[3:5])) / os.sysconf("SC_CLK_TCK"), children.ru_utime + children.ru_stime
 
 
 def measured_all(jobs: Sequence[Job], repeat: int) -> dict[Job, Figures]:

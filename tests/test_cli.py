@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from packs import Files
-from shell import RUVTAB, content, run
+from shell import RUVTAB, content, here, run
 
 from ruvtab import cli
 
@@ -24,26 +24,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("RUVTAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("COLUMNS", "200")
         yield
-
-
-Here = Callable[..., str]
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str]) -> Here:
-    """Run ruvtab in this process; return results, or the error when it is to fail with code 2, and never both."""
-
-    def run_here(*arguments: object, code: int = 0) -> str:
-        try:
-            cli.main(list(map(str, arguments)))
-            left: object = 0
-        except SystemExit as end:
-            left = end.code
-        printed = capsys.readouterr()
-        assert (left, printed.out if code == 2 else printed.err) == (code, ""), printed
-        return printed.err if code == 2 else printed.out
-
-    return run_here
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +51,23 @@ def built(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["preview", "preview-of-labels", "preview-of-a-row", "plan", "plan-cells", "check"],
 )
-def test_a_command_says_what_it_found(here: Here, small: Path, arguments: list[str], says: str) -> None:
+def test_a_command_says_what_it_found(small: Path, arguments: list[str], says: str) -> None:
     assert says in here(*arguments, small)
 
 
-def test_build_says_what_it_made(here: Here, small: Path, tmp_path: Path) -> None:
+def test_build_says_what_it_made(small: Path, tmp_path: Path) -> None:
     said = here("build", tmp_path / "out", "--pack", small, "--rows", 100, "--formats", "jsonl")
     assert re.search(r"jsonl/claude_training_full.jsonl +100 +[\d.]+ kB\n", said)
     assert re.search(r"100 rows in [\d.]+ s: [\d,]+ rows/s", said)
 
 
-def test_verify_says_that_all_is_well(here: Here, small: Path, built: Path) -> None:
+def test_verify_says_that_all_is_well(small: Path, built: Path) -> None:
     assert (
         here("verify", built, "--pack", small) == f"{built}: files match the manifest, sampled rows match the config\n"
     )
 
 
-def test_json_of_build_is_its_manifest(here: Here, small: Path, tmp_path: Path) -> None:
+def test_json_of_build_is_its_manifest(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     said = json.loads(here("build", out, "--pack", small, "--seed", 7, "--json"))
     manifest = json.loads((out / "manifest.json").read_text())
@@ -97,19 +77,19 @@ def test_json_of_build_is_its_manifest(here: Here, small: Path, tmp_path: Path) 
     }
 
 
-def test_json_of_preview_is_its_rows(here: Here, small: Path) -> None:
+def test_json_of_preview_is_its_rows(small: Path) -> None:
     rows = json.loads(here("preview", "--pack", small, "--n", 3, "--level", "Fair", "--json"))
     assert [row["complexity"] for row in rows] == ["Fair"] * 3
 
 
-def test_json_of_plan_adds_up(here: Here, small: Path) -> None:
+def test_json_of_plan_adds_up(small: Path) -> None:
     plan = json.loads(here("plan", "--pack", small, "--rows", 900, "--json"))
     assert sum(q[o] for q in plan["quotas"] for o in ("seeds", "paraphrase", "complexity", "domain")) == 900
     assert sum(cell["rows"] for cell in plan["cells"]) == plan["capacity_rows"]
 
 
 def test_json_of_check_counts_or_lists_faults(
-    here: Here, small: Path, pack_files: Files, make_pack: Callable[[Files], Path]
+    small: Path, pack_files: Files, make_pack: Callable[[Files], Path]
 ) -> None:
     assert json.loads(here("check", small, "--json"))["faults"] == []
     days = pack_files["vocabulary/day.csv"]
@@ -122,7 +102,7 @@ def test_json_of_check_counts_or_lists_faults(
     assert f"day.csv:{line}: name is empty" in here("plan", "--pack", spoilt, code=2)
 
 
-def test_json_of_verify_says_ok(here: Here, small: Path, built: Path) -> None:
+def test_json_of_verify_says_ok(small: Path, built: Path) -> None:
     assert json.loads(here("verify", built, "--pack", small, "--json")) == {"ok": True, "problems": []}
 
 
@@ -191,9 +171,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("line", "says"), WRONG.items(), ids=list(WRONG))
-def test_wrong_input_is_refused_by_name(
-    here: Here, small: Path, built: Path, tmp_path: Path, line: str, says: str
-) -> None:
+def test_wrong_input_is_refused_by_name(small: Path, built: Path, tmp_path: Path, line: str, says: str) -> None:
     places = {
         SMALL: small,
         BUILT: built,
@@ -218,16 +196,14 @@ def test_wrong_input_is_refused_by_name(
     ],
     ids=["values", "shape", "syntax"],
 )
-def test_a_wrong_config_file_is_named_with_every_wrong_setting(
-    here: Here, tmp_path: Path, text: str, says: list[str]
-) -> None:
+def test_a_wrong_config_file_is_named_with_every_wrong_setting(tmp_path: Path, text: str, says: list[str]) -> None:
     config = tmp_path / "config.toml"
     config.write_text(text)
     said = here("plan", "--config", config, code=2)
     assert [s for s in (str(config), *says) if s not in said] == []
 
 
-def test_flags_win_over_the_config_file(here: Here, small: Path, tmp_path: Path) -> None:
+def test_flags_win_over_the_config_file(small: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f'rows = 300\nseed = 5\npack = "{small}"\naugmentation = {{ domain_transfers = 0 }}\n')
     made = json.loads(here("build", tmp_path / "out", "--config", config, "-n", 20, "--formats", "jsonl", "--json"))[
@@ -237,7 +213,7 @@ def test_flags_win_over_the_config_file(here: Here, small: Path, tmp_path: Path)
     assert "rows" not in made
 
 
-def test_more_than_the_pack_can_say_names_a_cell_and_both_numbers(here: Here, small: Path, tmp_path: Path) -> None:
+def test_more_than_the_pack_can_say_names_a_cell_and_both_numbers(small: Path, tmp_path: Path) -> None:
     said = here("build", tmp_path / "out", "--pack", small, "-n", 5000, "--no-augmentation", code=2)
     asked, room = re.findall(r"([\d,]+) seeds asked, room for ([\d,]+)\.", said)[0]
     assert int(asked.replace(",", "")) > int(room.replace(",", ""))
@@ -246,7 +222,7 @@ def test_more_than_the_pack_can_say_names_a_cell_and_both_numbers(here: Here, sm
     assert not (tmp_path / "out").exists()
 
 
-def test_as_many_seeds_as_the_plan_has_room_for_are_built(here: Here, small: Path, tmp_path: Path) -> None:
+def test_as_many_seeds_as_the_plan_has_room_for_are_built(small: Path, tmp_path: Path) -> None:
     quotas = json.loads(here("plan", "--pack", small, "-n", 50, "--no-augmentation", "--json"))["quotas"]
     scarce = min(q["room"] / share for q, share in zip(quotas[:3], (0.4, 0.3, 0.3), strict=True))
     here("build", tmp_path / "out", "--pack", small, "-n", int(scarce), "--no-augmentation", "--formats", "jsonl")
