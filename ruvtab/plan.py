@@ -119,22 +119,24 @@ class Plan:
         """Say what rows [start, stop) are: row, cell, level, scenario, place, origin, split, group (64 bits)."""
         at, u = self._numbers, np.uint64
         i = np.arange(start, stop, dtype=np.uint64)
-        category, j = i % u(len(at["size"])), i // u(len(at["size"]))
+        j, category = np.divmod(i, u(len(at["size"])))
+        category = category.view(np.int64)
         position = at["first"][category] + strided(j, at["step"][category], at["size"][category])
         segment = np.searchsorted(at["segment.first"], position, side="right") - 1
-        block = at["segment.block"][segment]
+        block = at["segment.block"][segment].view(np.int64)
         n, places = at["block.seeds"][block], at["block.places"][block]
         r = position - at["segment.first"][segment]
         turn = r // n
-        seed = (r + at["segment.skip"][segment]) % n
-        place, visit = seed % places, seed // places
-        home, origin = at["block.cell"][block], at["segment.origin"][segment]
+        visit, place = np.divmod((r + at["segment.skip"][segment]) % n, places)
+        home, origin = at["block.cell"][block].view(np.int64), at["segment.origin"][segment]
         x = at["block.first_place_in_cell"][block] + place
         moved = origin == _DOMAIN
         others = at["cell.others"][home]
         ahead = (x + turn) % others
         first = at["cell.first_of_family"][home]
-        cell = np.where(moved, first + (home - first + ahead + u(1)) % (others + u(1)), home)
+        cell = np.where(moved, first + (home.view(u) - first + ahead + u(1)) % (others + u(1)), home.view(u)).view(
+            np.int64
+        )
         reserved = (
             at["cell.home_places"][home]
             + (turn * others + ahead) * (at["cell.home_places"][home] // others)
@@ -150,8 +152,8 @@ class Plan:
         return pl.DataFrame(
             {
                 "row": i,
-                "cell": cell.astype(np.uint32),
-                "level": at["segment.level"][segment].astype(np.uint32),
+                "cell": cell.view(np.int64),
+                "level": at["segment.level"][segment].view(np.int64),
                 "scenario": scenario,
                 "place": visit * at["cell.per_visit"][home] + np.where(origin == _PARAPHRASE, turn + u(1), u(0)),
                 "origin": origin.astype(np.uint8),

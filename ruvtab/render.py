@@ -11,14 +11,11 @@ import polars as pl
 import pyarrow as pa
 
 from ruvtab.config import ORIGINS, SPLITS
-from ruvtab.draw import MAX_SIDE, U64, below, bits, key_of, mixed, permute
-from ruvtab.lexicon import FIRST_DETAIL
+from ruvtab.draw import U64, mixed
 from ruvtab.pack import Pack
+from ruvtab.phrase import I64, U32, Phraser
 from ruvtab.plan import Plan
 from ruvtab.schema import SCHEMA, numbers, texts
-
-U32 = npt.NDArray[np.uint32]
-I64 = npt.NDArray[np.int64]
 
 _BASE = np.uint64(0x5851F42D4C957F2D)
 _SEPARATOR = "\x1f"
@@ -56,14 +53,12 @@ class Renderer:
         self.pool = lexicon.pool
         self._n_bytes, self._hashes = _hashes(self.pool)
         self._powers = _powers(4096)
-        sites = lexicon.sites
-        self._site = {
-            c: sites[c].fill_null(0).cast(pl.UInt64).to_numpy()
-            for c in ("input", "n_inputs", "context", "n_contexts", "span", "facts")
-        }
-        self._quality = np.round(sites["quality"].fill_null(0).to_numpy() * 1000).astype(np.int64)
+        self._phraser = Phraser(plan)
+        columns = [np.ascontiguousarray(lexicon.positions[:, i]) for i in range(4)]
+        self._lane, self._positions = columns[1].astype(np.int64), (columns[0], columns[2], columns[3])
+        self._facts = lexicon.sites["facts"].fill_null(0).cast(pl.Int64).to_numpy()
+        self._quality = np.round(lexicon.sites["quality"].fill_null(0).to_numpy() * 1000).astype(np.int64)
         self._range = _quality_ranges(plan.pack)
-        self._keys = np.array([key_of(plan.config.seed, f"phrasing/{k}") for k in plan.cells["name"]], _u)
 
     @cached_property
     def labels(self) -> pl.DataFrame:
@@ -86,10 +81,10 @@ class Renderer:
         rows = self.plan.rows(start, stop)
         n_levels = len(self.plan.pack.taxonomy.levels)
         rows = rows.with_columns(site=pl.col("cell") * n_levels + pl.col("level"))
-        lanes, spans, facts = self._phrased(rows)
-        both = self._gathered(lanes, spans[:3]), self._gathered(lanes, spans[3:])
+        said = self._phraser.phrased(rows)
+        both = self._gathered(said.lanes, said.input), self._gathered(said.lanes, said.context)
         site, origin = rows["site"].to_numpy(), rows["origin"].to_numpy()
-        scored = rows.with_columns(pl.Series("quality", self._scored(site, origin, facts)))
+        scored = rows.with_columns(pl.Series("quality", self._scored(site, origin, said.facts)))
         return Chunk(scored, *both, self._ids(*both))
 
     def batch(self, chunk: Chunk) -> pa.RecordBatch:
@@ -113,82 +108,32 @@ class Renderer:
         table = self.labels.to_arrow()
         return {name: table[name].combine_chunks().cast(SCHEMA.field(name).type) for name in table.column_names}
 
-    def _phrased(self, rows: pl.DataFrame) -> tuple[U32, list[tuple[I64, I64]], U64]:
-        """Choose each row's wording, context, details, alternatives and frame.
-
-        Returns the lanes (rows × lanes), the (first position, positions) of frame prefix, input, frame suffix and
-        context, and how many facts the phrasing states.
-        """
-        at, lexicon = self._site, self.plan.lexicon
-        cell, site = rows["cell"].to_numpy(), rows["site"].to_numpy()
-        scenario, place = rows["scenario"].to_numpy(), rows["place"].to_numpy()
-        key = bits(scenario * _u(len(self.plan.pack.taxonomy.levels)) + rows["level"].to_numpy(), self._keys[cell])
-        w = (place + (key & _u(0xFFFF))) % at["n_inputs"][site]
-        i = place // at["n_inputs"][site]
-        c = (i + w + (key >> _u(16) & _u(0xFFFF))) % at["n_contexts"][site]
-        i //= at["n_contexts"][site]
-        span = np.minimum(at["span"][site], _u(MAX_SIDE))
-        again, i = i // span, i % span
-        wording, context = at["input"][site] + w, at["context"][site] + c
-        details = lexicon.detail_rows[site]
-        radix = np.where(lexicon.uses[wording] | lexicon.uses[context], details[:, :, 1], _u(1))
-        n_detail, ways = radix.prod(axis=1, dtype=_u), lexicon.forms[:, 2]
-        pair = mixed(key + w * _u(0x9E3779B97F4A7C15) + c * _u(0xC2B2AE3D27D4EB4F))
-        chosen = permute(i, n_detail, ways[wording] * ways[context], pair)
-        lanes = np.zeros((len(rows), FIRST_DETAIL + lexicon.n_details + 3), np.uint32)
-        left = scenario
-        for t in range(lexicon.scenario_rows.shape[1]):
-            first, n = lexicon.scenario_rows[cell, t, 0], lexicon.scenario_rows[cell, t, 1]
-            lanes[:, 1 + t] = first + left % n
-            left = left // n
-        left = chosen % n_detail
-        for d in range(lexicon.n_details):
-            lanes[:, FIRST_DETAIL + d] = details[:, d, 0] + left % radix[:, d]
-            left = left // radix[:, d]
-        left = chosen // n_detail
-        lanes[:, -3], lanes[:, -2] = left % ways[wording], left // ways[wording]
-        spans = [self._span(wording), self._span(context)]
-        around = self._framed(lanes, details, radix, bits(chosen, pair), again)
-        return lanes, [around[0], spans[0], around[1], spans[1]], lexicon.forms[wording, 3] + lexicon.forms[context, 3]
-
-    def _framed(self, lanes: U32, details: U64, radix: U64, drawn: U64, again: U64) -> list[tuple[I64, I64]]:
-        """Put a frame round the share of rows that gets one, and round all rows that say a phrasing once more."""
-        lexicon = self.plan.lexicon
-        nothing = np.zeros(len(lanes), np.int64)
-        if not len(lexicon.frames) or not lexicon.frame_share:
-            return [(nothing, nothing)] * 2
-        framed = (again > 0) | (drawn >> _u(40) < _u(round(lexicon.frame_share * 2**24)))
-        frame = lexicon.frames[((drawn & _u(0xFFFFFF)) + again) % _u(len(lexicon.frames))]
-        lanes[:, -1] = frame[:, 2]
-        for d in range(lexicon.n_framed_details):
-            free = details[:, d, 0] + below(bits(drawn, _u(d)), details[:, d, 1])
-            lanes[:, FIRST_DETAIL + d] = np.where(radix[:, d] == 1, free, lanes[:, FIRST_DETAIL + d])
-        return [(first, np.where(framed, n, 0)) for first, n in (self._span(frame[:, 0]), self._span(frame[:, 1]))]
-
-    def _span(self, form: U64) -> tuple[I64, I64]:
-        positions = self.plan.lexicon.forms[form, :2].astype(np.int64)
-        return positions[:, 0], positions[:, 1]
-
     def _gathered(self, lanes: U32, spans: list[tuple[I64, I64]]) -> Text:
         """Turn the positions of each row's forms, one form after the other, into pool numbers."""
         counts = np.stack([n for _, n in spans], axis=1)
         firsts = np.stack([first for first, _ in spans], axis=1)
-        flat = counts.ravel()
+        flat, per_row, n_rows = counts.ravel(), counts.sum(axis=1), lanes.shape[1]
         ends = np.cumsum(flat)
-        position = np.repeat(firsts.ravel() - (ends - flat), flat) + np.arange(ends[-1] if len(ends) else 0)
-        per_row = counts.sum(axis=1)
-        row = np.repeat(np.arange(len(lanes)), per_row)
-        at = self.plan.lexicon.positions[position]
-        return Text(at[:, 0] + lanes[row, at[:, 1]] // at[:, 2] % at[:, 3], per_row)
+        position = np.repeat(firsts.ravel() - (ends - flat), flat)
+        position += np.arange(len(position))
+        base, stride, radix = (column.take(position) for column in self._positions)
+        lane = self._lane.take(position)
+        lane *= n_rows
+        lane += np.repeat(np.arange(n_rows), per_row)
+        fragments = lanes.ravel().take(lane)
+        fragments //= stride
+        fragments %= radix
+        fragments += base
+        return Text(fragments, per_row)
 
-    def _scored(self, site: npt.NDArray[np.uint32], origin: npt.NDArray[np.uint8], facts: U64) -> npt.NDArray[np.int64]:
+    def _scored(self, site: I64, origin: npt.NDArray[np.uint8], facts: I64) -> I64:
         """Score quality in thousandths: the template's, or for origins with a range, where the phrasing's facts put it.
 
         Category ranges hold, but a category's floor never lifts a row above its origin's ceiling.
         """
         category = self.plan.lexicon.cells["category"].to_numpy()[site // len(self.plan.pack.taxonomy.levels)]
         low, high = self._range.by_origin[origin, 0], self._range.by_origin[origin, 1]
-        fullness = facts.astype(np.int64) * 1000 // np.maximum(self._site["facts"][site].astype(np.int64), 1)
+        fullness = facts * 1000 // np.maximum(self._facts[site], 1)
         ranged = low + (high - low) * fullness // 1000
         floor, ceiling = self._range.by_category[category, 0], self._range.by_category[category, 1]
         return np.where(low < 0, self._quality[site], np.minimum(np.clip(ranged, floor, ceiling), high))

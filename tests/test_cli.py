@@ -248,3 +248,12 @@ def test_a_broken_cache_is_not_used(
     entry.write_bytes(harm(entry.read_bytes()))
     assert run("preview", "--pack", small) == said
     assert os.listdir(tmp_path / "cache") == [entry.name]
+
+
+@pytest.mark.parametrize("spoilt", [{"config": 3}, {"config": {"seed": "x"}}, {"files": 3}, {"files": [{}]}], ids=str)
+def test_verify_refuses_a_manifest_of_another_shape(
+    small: Path, built: Path, tmp_path: Path, spoilt: dict[str, object]
+) -> None:
+    manifest = json.loads((built / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | spoilt))
+    assert "not a manifest" in here("verify", tmp_path, "--pack", small, code=2)

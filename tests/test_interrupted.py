@@ -92,7 +92,9 @@ def test_an_interrupted_build_leaves_nothing_and_says_so(big: Path, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["SIGINT", "SIGTERM", "SIGKILL"]
+)
 def test_a_stopped_overwrite_leaves_the_old_dataset(big: Path, small: Path, dataset: Path, signal_number: int) -> None:
     old = content(dataset)
     assert stopped(signal_number, dataset, "--pack", big, *LONG, "--overwrite").returncode
