@@ -82,8 +82,8 @@ def build(
 
     Raises PackError, ConfigError, CapacityError and OutputError.
     """
-    if unknown := sorted(set(formats) - set(FORMATS)):
-        raise ConfigError(f"unknown format {', '.join(unknown)}; formats are {', '.join(FORMATS)}")
+    if (unknown := sorted(set(formats) - set(FORMATS))) or not formats:
+        raise ConfigError(f"unknown format {', '.join(unknown) or 'none'}; formats are {', '.join(FORMATS)}")
     plan, target = plan_of(config or DatasetConfig()), Path(out)
     mark = fingerprint(plan)
     _refuse_occupied(target, mark, overwrite)
@@ -111,13 +111,15 @@ def build(
 
 
 def _refuse_occupied(target: Path, mark: str, overwrite: bool) -> None:
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"{target} is a file; name a folder to build into")
-    found = sorted(p.name for p in target.iterdir()) if target.is_dir() and not overwrite else []
-    unfinished = target / _PARTIAL / "fingerprint"
-    if MANIFEST not in found and unfinished.exists() and unfinished.read_text() == mark:
-        return
-    if found:
+    try:
+        found = sorted(p.name for p in target.iterdir()) if target.exists() else []
+        unfinished = target / _PARTIAL / "fingerprint"
+        same = _PARTIAL in found and unfinished.exists() and unfinished.read_text() == mark
+    except NotADirectoryError:
+        raise OutputError(f"{target} is a file; name a folder to build into") from None
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be used: {error.strerror or error}; name another folder") from error
+    if found and not overwrite and not (same and MANIFEST not in found):
         what = "an unfinished build of another config" if found == [_PARTIAL] else ", ".join(found[:3])
         more = ", …" if len(found) > 3 else ""
         fix = "--overwrite replaces the dataset in it; or name another folder"
@@ -227,12 +229,34 @@ def _text(path: Path, text: str) -> dict[str, Any]:
 
 
 def _moved(partial: Path, target: Path, manifest: dict[str, Any]) -> None:
-    """Move whole files into place: the old manifest goes first, the new one comes last."""
+    """Move whole files into place, the new manifest last; if a move fails, what was there before is put back."""
     _text(partial / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    old = read_manifest(target)["files"] if (target / MANIFEST).exists() else []
-    (target / MANIFEST).unlink(missing_ok=True)
-    for entry in old:
-        (target / entry["name"]).unlink(missing_ok=True)
-    for name in [*(entry["name"] for entry in manifest["files"]), MANIFEST]:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (partial / name).replace(target / name)
+    new = [*(entry["name"] for entry in manifest["files"]), MANIFEST]
+    aside, moved = partial / "before", list[Path]()
+    try:
+        for name in [MANIFEST, *_old_files(target), *new]:
+            if (target / name).is_file() and not (aside / name).exists():
+                _rename(target / name, aside / name)
+        for name in new:
+            _rename(partial / name, target / name)
+            moved.append(target / name)
+    except BaseException:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        for path in sorted(p for p in aside.rglob("*") if p.is_file()):
+            _rename(path, target / path.relative_to(aside))
+        raise
+
+
+def _rename(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+def _old_files(target: Path) -> list[str]:
+    """Name the files of the dataset that is in a folder, as far as its manifest can be read; none from outside it."""
+    try:
+        names = [entry["name"] for entry in read_manifest(target)["files"]] if (target / MANIFEST).exists() else []
+    except OutputError:
+        return []
+    return [name for name in names if (target / name).resolve().is_relative_to(target.resolve())]

@@ -14,8 +14,9 @@ import polars as pl
 
 from ruvtab.errors import Fault, PackError
 from ruvtab.kinds import faults_of_kind
+from ruvtab.locate import family as family_at
+from ruvtab.locate import key, line_of, text
 from ruvtab.pack import PackSource, Wording, default_pack, read
-from ruvtab.source import line_of
 from ruvtab.wording import INPUT, Choice, Form, Slot
 
 _SUSPECT = re.compile(r"^\s|\s$|  |\(\||\|\)|\|\||[(|] | [|)]| [,.;:?!]|\)\(|``")
@@ -45,12 +46,7 @@ class _Checker:
 
     def at(self, wording: Wording, message: str) -> Fault:
         """Put a fault where the wording stands."""
-        if wording.family < 0:
-            file = self.pack.root / "frames.toml"
-            return Fault(file, line_of(file, wording.text), message)
-        family, level = self.families[wording.family], list(self.pack.taxonomy.levels)[wording.level]
-        file = Path(str(family["file"]))
-        return Fault(file, line_of(file, f'id = "{family["id"]}"', f".{level}]", wording.text), message)
+        return Fault(wording.file, line_of(wording.file, *wording.steps, text(wording.text)), message)
 
     def serves(self, table: str, domain: str) -> bool:
         """Whether a table has a row for a domain: its own or one for any."""
@@ -236,7 +232,7 @@ def _scenario_tables(checker: _Checker) -> Iterator[Fault]:
     framed = {s.table for w in checker.pack.wordings if w.role == "frame" for form in w.forms for s in slots_of(form)}
     for family in checker.families:
         file = Path(str(family["file"]))
-        line = line_of(file, f'id = "{family["id"]}"', "scenario")
+        line = line_of(file, family_at(str(family["id"])), key("scenario"))
         for table in family["scenario"]:  # type: ignore[attr-defined]
             if table not in checker.pack.tables:
                 yield Fault(

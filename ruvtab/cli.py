@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from ruvtab import __version__, show
 from ruvtab.settings import Settings
@@ -24,6 +25,7 @@ app = App(
         "Build labelled datasets of software-task requests for training task routers.\n\n"
         "Start with `ruvtab build dataset` and open `dataset/README.md`."
     ),
+    suppress_keyboard_interrupt=False,
 )
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
@@ -84,7 +86,7 @@ def build(
 def preview(
     *,
     settings: Settings = _Shared,
-    n: Annotated[int, Parameter(help="Rows to show.")] = 10,
+    n: Annotated[int, Parameter(help="Rows to show.", validator=Number(gte=1))] = 10,
     category: str | None = None,
     level: str | None = None,
     domain: str | None = None,
@@ -254,7 +256,7 @@ def verify(
     out: Folder,
     *,
     pack: Annotated[Path | None, Parameter(help="The pack it was built from, if not the English one.")] = None,
-    sample: Annotated[int, Parameter(help="Rows to render anew and compare.")] = 200,
+    sample: Annotated[int, Parameter(help="Rows to render anew and compare.", validator=Number(gte=0))] = 200,
     json: AsJson = False,
 ) -> None:
     """Check that the files match the manifest and that rows match the config. Exit code 1 if not.

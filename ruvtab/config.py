@@ -12,7 +12,7 @@ from ruvtab.errors import ConfigError
 
 ORIGINS = ("seed", "paraphrase", "complexity", "domain")
 SPLITS = ("train", "validation", "test")
-Rate = Annotated[float, Field(ge=0, le=64)]
+Rate = Annotated[float, Field(ge=0, le=64, allow_inf_nan=False)]
 
 
 class AugmentationConfig(BaseModel):
@@ -46,7 +46,7 @@ class DatasetConfig(BaseModel):
     @field_validator("split")
     @classmethod
     def _shares(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
             raise ValueError(
                 f"shares of train, validation and test must be >= 0 and sum to 1; these sum to {sum(shares):g}"
             )
@@ -91,8 +91,9 @@ def config_of(values: dict[str, Any], file: Path | None = None) -> DatasetConfig
         for one, other in (("rows", "examples_per_category"), ("examples_per_category", "rows")):
             if one in values:
                 read.pop(other, None)
-    nested = {"augmentation": {**read.get("augmentation", {}), **values.get("augmentation", {})}}
-    merged = read | values | {k: v for k, v in nested.items() if v}
+    merged = read | values
+    if isinstance(read.get("augmentation"), dict) and "augmentation" in values:
+        merged["augmentation"] = read["augmentation"] | values["augmentation"]
     try:
         return DatasetConfig.model_validate(merged)
     except ValidationError as error:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from ruvtab.errors import Fault
+from ruvtab.locate import header, key, line_of
 from ruvtab.pack import PackSource
-from ruvtab.source import line_of
 
 KINDS = {
     "adverb",
@@ -31,15 +31,20 @@ def faults_of_kind(pack: PackSource) -> Iterator[Fault]:
     """Values are the kind of phrase that columns.toml says."""
     file = pack.root / "vocabulary" / "columns.toml"
     for table, columns in pack.kinds.items():
+        if not isinstance(columns, dict):
+            yield Fault(
+                file, line_of(file, key(table)), f"{table} is not a table; write [{table}] and its columns below"
+            )
+            continue
         if table not in pack.tables:
-            yield Fault(file, line_of(file, f"[{table}]"), f"table {table} has no file {table}.csv")
+            yield Fault(file, line_of(file, header(table)), f"table {table} has no file {table}.csv")
             continue
         lf = pack.tables[table]
         for column, kind in columns.items():
-            line = line_of(file, f"[{table}]", f"{column} =")
+            line = line_of(file, header(table), key(column))
             if column not in lf.columns[1:-1]:
                 yield Fault(file, line, f"{table}.csv has no column {column}")
-            elif kind not in KINDS:
+            elif not isinstance(kind, str) or kind not in KINDS:
                 yield Fault(file, line, f"unknown kind {kind!r}; kinds are {', '.join(sorted(KINDS))}")
             else:
                 wrong = lf.filter(_breaks_kind(kind, column))

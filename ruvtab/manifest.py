@@ -104,11 +104,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        manifest["files"], manifest["config"]
+        entries = [(e["name"] + "", e["bytes"] + 0, e["sha256"] + "") for e in manifest["files"]]
+        inside = all((folder / name).resolve().is_relative_to(folder.resolve()) for name, _, _ in entries)
+        sound = manifest["pack"]["hash"] and manifest["versions"]["ruvtab"] and manifest["fingerprint"]
+        if not (inside and sound and isinstance(manifest["config"], dict)):
+            raise ValueError("files outside the folder, or parts missing")
     except FileNotFoundError as error:
-        raise OutputError(
-            f"{folder} holds no {MANIFEST}, so it is not a finished dataset; build it with: ruvtab build {folder}"
-        ) from error
+        fix = f"so it is not a finished dataset; build it with: ruvtab build {folder}"
+        raise OutputError(f"{folder} holds no {MANIFEST}, {fix}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: not a manifest: {error!r}; build the dataset again with --overwrite") from error
     return manifest

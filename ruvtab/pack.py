@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from ruvtab.errors import Fault, PackError
+from ruvtab.locate import Step, family, header, key, path, text
 from ruvtab.source import Reader
 from ruvtab.taxonomy import Range, Taxonomy
 from ruvtab.wording import Form, WordingError, parse
@@ -59,13 +60,15 @@ class _Frames(_Model):
 
 
 class Wording(NamedTuple):
-    """One wording with its forms; `family` and `level` are indices, both -1 for a frame."""
+    """One wording with its forms; `family` and `level` are indices, -1 for a frame; `steps` lead to it in `file`."""
 
     family: int
     level: int
     role: str
     text: str
     forms: tuple[Form, ...]
+    file: Path
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,10 @@ def read(root: Path) -> tuple[PackSource, list[Fault]]:
     taxonomy = reader.checked(Taxonomy, reader.toml(root / "taxonomy.toml"), root / "taxonomy.toml")
     if meta is None or taxonomy is None:
         raise PackError(reader.faults)
+    for place, message in taxonomy.faults():
+        reader.fault(root / "taxonomy.toml", message, *path(place))
+    if reader.faults:
+        raise PackError(reader.faults)
     families = list(_families(reader, taxonomy))
     wordings = [
         w for index, (_, model, file) in enumerate(families) for w in _wordings(reader, index, model, file, taxonomy)
@@ -158,14 +165,20 @@ def read(root: Path) -> tuple[PackSource, list[Fault]]:
     frames_file = root / "frames.toml"
     frames = reader.checked(_Frames, reader.toml(frames_file) if frames_file.exists() else {}, frames_file) or _Frames()
     wordings += [
-        Wording(-1, -1, "frame", text, forms) for text in frames.frame for forms in _forms(reader, frames_file, text)
+        Wording(-1, -1, "frame", wording, forms, frames_file, (key("frame"),))
+        for wording in frames.frame
+        for forms in _forms(reader, frames_file, wording, key("frame"))
     ]
     vocabulary = sorted((root / "vocabulary").glob("*.csv"))
     tables = {file.stem: lf for file in vocabulary if (lf := reader.table(file, taxonomy)) is not None}
     kinds_file = root / "vocabulary" / "columns.toml"
-    kinds = reader.toml(kinds_file) if kinds_file.exists() else {}
+    kinds = (reader.toml(kinds_file) or {}) if kinds_file.exists() else {}
     if not families and not reader.faults:
         reader.fault(root / "families", "holds no family; add a TOML file with [[family]] tables")
+    elif not reader.faults:
+        for name in sorted(set(taxonomy.categories) - {category for category, _, _ in families}):
+            message = f"category {name} has no family; write one in families/, or take the category out"
+            reader.fault(root / "taxonomy.toml", message, header(f"categories.{name}"))
     level_codes = {level: code for code, level in enumerate(taxonomy.levels)}
     templates = [
         (i, level_codes[level], t.quality) for i, (_, m, _) in enumerate(families) for level, t in m.levels.items()
@@ -206,61 +219,77 @@ def _families(reader: Reader, taxonomy: Taxonomy) -> Iterator[tuple[str, _Family
     first: dict[str, Path] = {}
     for file in sorted((reader.root / "families").rglob("*.toml")):
         raw = reader.toml(file)
+        if raw is None:
+            continue
         category, tables = raw.get("category"), raw.get("family", [])
-        if raw and category not in taxonomy.categories:
+        if not isinstance(category, str) or category not in taxonomy.categories:
             known = ", ".join(taxonomy.categories)
-            reader.fault(file, f"category is {category!r}; begin the file with category = one of {known}", "category")
+            reader.fault(
+                file, f"category is {category!r}; begin the file with category = one of {known}", key("category")
+            )
         elif not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            reader.fault(file, "family is not a list of tables; begin each with [[family]]", "family")
+            reader.fault(file, "family is not a list of tables; begin each with [[family]]", key("family"))
         else:
             for table in tables:
-                if (family := _family(reader, taxonomy, str(category), table, file)) is not None:
-                    if family.id in first:
-                        name, where = f'id = "{family.id}"', first[family.id].name
-                        needles = (name, name) if first[family.id] == file else (name,)
-                        reader.fault(file, f"family {family.id!r} stands already in {where}; rename one", *needles)
-                    first.setdefault(family.id, file)
-                    yield str(category), family, file
+                if (found := _family(reader, taxonomy, category, table, file)) is not None:
+                    if found.id in first:
+                        at = family(found.id, 2 if first[found.id] == file else 1)
+                        message = f"family {found.id!r} stands already in {first[found.id].name}; rename one"
+                        reader.fault(file, message, at)
+                    first.setdefault(found.id, file)
+                    yield category, found, file
 
 
 def _family(reader: Reader, taxonomy: Taxonomy, category: str, table: dict[str, Any], file: Path) -> _Family | None:
     """Check one [[family]] table; None where its labels are unknown or its shape is wrong."""
-    name = f'id = "{table.get("id")}"'
-    own = {key: value for key, value in table.items() if key in _Family.model_fields}
-    levels = {key: value for key, value in table.items() if key not in _Family.model_fields}
-    unknown = [("level", x, list(taxonomy.levels)) for x in levels if x not in taxonomy.levels]
-    domains = own.get("domains", [])
-    unknown += [("domain", x, taxonomy.domains) for x in domains if isinstance(x, str) and x not in taxonomy.domains]
-    for what, label, known in unknown:
-        reader.fault(file, f"unknown {what} {label!r}; {what}s are {', '.join(known)}", name, str(label))
-    family = reader.checked(_Family, own | {"levels": levels}, file, name)
-    if family is None or unknown:
+    at = family(str(table.get("id")))
+    fields = set(_Family.model_fields) - {"levels"}
+    own = {name: value for name, value in table.items() if name in fields}
+    levels = {name: value for name, value in table.items() if name not in fields}
+    for level in [level for level in levels if level not in taxonomy.levels]:
+        known = ", ".join(taxonomy.levels)
+        reader.fault(file, f"unknown level {level!r}; levels are {known}", at, *path([level], "family"))
+    domains = own.get("domains", []) if isinstance(own.get("domains", []), list) else []
+    for domain in [domain for domain in domains if isinstance(domain, str) and domain not in taxonomy.domains]:
+        known = ", ".join(taxonomy.domains)
+        reader.fault(file, f"unknown domain {domain!r}; domains are {known}", at, key("domains"), text(domain))
+    found = reader.checked(_Family, own | {"levels": levels}, file, at, table="family")
+    if found is None or not set(found.levels) <= set(taxonomy.levels) or not set(domains) <= set(taxonomy.domains):
         return None
-    if len(set(family.domains)) < len(family.domains):
-        reader.fault(file, f"family {family.id!r} names a domain twice", name, "domains")
+    if len(set(found.domains)) < len(found.domains):
+        reader.fault(file, f"family {found.id!r} names a domain twice", at, key("domains"))
     low, high = taxonomy.categories[category].quality
-    for level, template in family.levels.items():
+    for level, template in found.levels.items():
         if not low <= template.quality <= high:
-            message = f"quality {template.quality} of {family.id} {level} is outside {category}'s range [{low}, {high}]"
-            reader.fault(file, message, name, f".{level}]", "quality")
-    return family
+            message = f"quality {template.quality} of {found.id} {level} is outside {category}'s range [{low}, {high}]"
+            reader.fault(file, message, at, header(f"family.{level}"), key("quality"))
+    return found
 
 
-def _wordings(reader: Reader, index: int, family: _Family, file: Path, taxonomy: Taxonomy) -> Iterator[Wording]:
-    for level, template in family.levels.items():
+def _wordings(reader: Reader, index: int, found: _Family, file: Path, taxonomy: Taxonomy) -> Iterator[Wording]:
+    for level, template in found.levels.items():
         code = list(taxonomy.levels).index(level)
-        for role, texts in (("input", template.input), ("context", template.context or family.context)):
-            for text in texts:
-                for forms in _forms(reader, file, text, f'id = "{family.id}"', f".{level}]"):
-                    yield Wording(index, code, role, text, forms)
+        own = (family(found.id), header(f"family.{level}"))
+        shared = template.context is None
+        for role, texts, steps in (
+            ("input", template.input, (*own, key("input"))),
+            (
+                "context",
+                template.context or found.context,
+                (own[0], key("context")) if shared else (*own, key("context")),
+            ),
+        ):
+            for wording in texts:
+                for forms in _forms(reader, file, wording, *steps):
+                    yield Wording(index, code, role, wording, forms, file, steps)
 
 
-def _forms(reader: Reader, file: Path, text: str, *needles: str) -> Iterator[tuple[Form, ...]]:
+def _forms(reader: Reader, file: Path, wording: str, *steps: Step) -> Iterator[tuple[Form, ...]]:
     """Yield the forms of a wording once, or nothing and a fault."""
     try:
-        yield parse(text)
+        yield parse(wording)
     except WordingError as error:
-        reader.fault(file, f"{error}: {text!r:.80}", *needles, text)
+        reader.fault(file, f"{error}: {wording!r:.80}", *steps, text(wording))
 
 
 def digest_of(root: Path) -> str:

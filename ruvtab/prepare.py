@@ -79,7 +79,7 @@ def _loaded(entry: Path) -> tuple[Pack, Lexicon] | None:
         )
         pool = pa.StringArray.from_buffers(head["pool"], offsets, data)
         lexicon = Lexicon(pool, **arrays, cells=frames["cells"], sites=frames["sites"], **head["lexicon"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, pl.exceptions.PolarsError):
         return None
     return pack, lexicon
 

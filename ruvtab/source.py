@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from ruvtab.errors import Fault
+from ruvtab.locate import Step, line_of, path
 from ruvtab.taxonomy import Taxonomy
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -25,14 +26,14 @@ class Reader:
     root: Path
     faults: list[Fault] = field(default_factory=list)
 
-    def fault(self, file: Path, message: str, *needles: str, line: int = 0) -> None:
-        """Note a fault at a line, or at the line of the last needle."""
-        self.faults.append(Fault(file, line or line_of(file, *needles), message))
+    def fault(self, file: Path, message: str, *steps: Step, line: int = 0) -> None:
+        """Note a fault at a line, or at the line to which the steps lead."""
+        self.faults.append(Fault(file, line or line_of(file, *steps), message))
 
-    def toml(self, file: Path) -> dict[str, Any]:
-        """Read a TOML file; empty where it cannot be."""
+    def toml(self, file: Path) -> dict[str, Any] | None:
+        """Read a TOML file; None where it cannot be."""
         try:
-            return tomllib.loads(file.read_text(encoding="utf-8"))
+            return tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             self.fault(file, "is missing; a pack needs it")
         except tomllib.TOMLDecodeError as error:
@@ -40,28 +41,32 @@ class Reader:
             self.fault(file, f"not TOML: {error}", line=int(at[1]) if at else 0)
         except (OSError, UnicodeDecodeError) as error:
             self.fault(file, f"cannot be read: {error}")
-        return {}
+        return None
 
-    def checked(self, kind: type[_M], raw: dict[str, Any], file: Path, *needles: str) -> _M | None:
-        """Validate against a model; each error becomes a fault at the line of its key."""
+    def checked(
+        self, kind: type[_M], raw: dict[str, Any] | None, file: Path, *steps: Step, table: str = ""
+    ) -> _M | None:
+        """Validate against a model; each error becomes a fault at the line of its key, in `table` behind the steps."""
+        if raw is None:
+            return None
         try:
             return kind.model_validate(raw)
         except ValidationError as error:
             for e in error.errors(include_url=False):
-                keys = [str(k) for k in e["loc"] if k not in {"levels", "[key]"}]
+                keys = [k for k in e["loc"] if k != "[key]" and (not table or k != "levels")]
                 found = "" if e["type"] in {"missing", "value_error"} else f", found {e['input']!r:.60}"
-                message = e["msg"].removeprefix("Value error, ")
-                self.fault(file, f"{'.'.join(keys)}: {message}{found}" if keys else message, *needles, *keys)
+                message = f"{'.'.join(map(str, keys))}: {e['msg'].removeprefix('Value error, ')}{found}"
+                self.fault(file, message.removeprefix(": "), *steps, *path(keys, table))
         return None
 
     def table(self, file: Path, taxonomy: Taxonomy) -> pl.DataFrame | None:
         """Read one vocabulary table: a header of domain and columns, then rows of text."""
         try:
-            with file.open(newline="", encoding="utf-8") as stream:
+            with file.open(newline="", encoding="utf-8-sig") as stream:
                 reader = csv.reader(stream, strict=True)
                 rows = [(reader.line_num, values) for values in reader if values]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            self.fault(file, f"not CSV: {error}")
+            self.fault(file, f"not CSV: {error}", line=reader.line_num if isinstance(error, csv.Error) else 0)
             return None
         header = rows[0][1] if rows else []
         if header[:1] != ["domain"] or len(header) < 2 or len(set(header)) < len(header):
@@ -92,19 +97,3 @@ class Reader:
             schema_overrides=dict.fromkeys(header, pl.String),
         )
         return lf.with_columns(pl.col("domain").replace("", None), pl.Series("@line", lines, dtype=pl.UInt32))
-
-
-def line_of(file: Path, *needles: str) -> int:
-    """Find the line of the last needle, each looked for behind the one before; 0 where the first is not found."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return 0
-    at = -1
-    for needle in needles:
-        spellings = {needle, needle.replace("\\", "\\\\").replace('"', '\\"')}
-        found = min((i for i in (text.find(s, at + 1) for s in spellings) if i >= 0), default=-1)
-        if found < 0:
-            break
-        at = found
-    return 0 if at < 0 else text.count("\n", 0, at) + 1

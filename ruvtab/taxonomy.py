@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -39,30 +40,22 @@ class Taxonomy(BaseModel):
     domains: list[Label] = Field(min_length=1)
     models: list[Label] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _complete(self) -> Taxonomy:
-        faults = [
-            f"routing of {name} has no model for level {level}; add one"
-            for name, category in self.categories.items()
-            for level in self.levels
-            if level not in category.routing
-        ]
-        faults += [
-            f"routing of {name} sends {level} to {model!r}; levels are {list(self.levels)}, models are {self.models}"
-            for name, category in self.categories.items()
-            for level, model in category.routing.items()
-            if level not in self.levels or model not in self.models
-        ]
-        faults += [
-            f"{label!r} stands twice in {field}"
-            for field in ("domains", "models")
-            for label in sorted({x for x in getattr(self, field) if getattr(self, field).count(x) > 1})
-        ]
+    def faults(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield what labels contradict each other: the keys of the place, and what is wrong there."""
+        known = f"levels are {', '.join(self.levels)}, models are {', '.join(self.models)}"
+        for name, category in self.categories.items():
+            place = ("categories", name, "routing")
+            for level in [level for level in self.levels if level not in category.routing]:
+                yield place, f"routing of {name} has no model for level {level}; add one"
+            for level, model in category.routing.items():
+                if level not in self.levels or model not in self.models:
+                    yield place, f"routing of {name} sends {level} to {model!r}; {known}"
+        for field in ("domains", "models"):
+            labels = getattr(self, field)
+            for label in sorted({label for label in labels if labels.count(label) > 1}):
+                yield (field,), f"{label!r} stands twice in {field}"
         if abs(sum(self.levels.values()) - 1) > 1e-6:
-            faults.append(f"shares of levels sum to {sum(self.levels.values()):g}; make them sum to 1")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+            yield ("levels",), f"shares of levels sum to {sum(self.levels.values()):g}; make them sum to 1"
 
     @property
     def routing(self) -> pl.DataFrame:

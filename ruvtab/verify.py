@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
 from ruvtab.builder import plan_of
 from ruvtab.config import DatasetConfig
 from ruvtab.draw import bits, key_of
 from ruvtab.errors import OutputError
-from ruvtab.manifest import fingerprint, read_manifest
+from ruvtab.manifest import MANIFEST, fingerprint, read_manifest
 from ruvtab.plan import Plan
 from ruvtab.render import Renderer
 from ruvtab.schema import SCHEMA
@@ -35,7 +36,10 @@ def verify(
         problems += _file_problems(folder, entry)
         if progress:
             progress(done, len(manifest["files"]))
-    config = DatasetConfig.model_validate(manifest["config"] | {"pack": pack})
+    try:
+        config = DatasetConfig.model_validate(manifest["config"] | {"pack": pack})
+    except ValidationError as error:
+        raise OutputError(f"{folder / MANIFEST}: not a manifest: config: {error.errors()[0]['msg']}") from error
     plan = plan_of(config)
     if fingerprint(plan) != manifest["fingerprint"]:
         recorded = manifest["pack"]
@@ -66,7 +70,8 @@ def _file_problems(folder: Path, entry: dict[str, Any]) -> list[str]:
 
 def _row_problems(folder: Path, manifest: dict[str, Any], plan: Plan, sample: int) -> list[str]:
     """Render rows from all over the plan and look them up in the files by id."""
-    n = min(sample, plan.n_rows)
+    if not (n := min(sample, plan.n_rows)):
+        return []
     drawn = bits(np.arange(n, dtype=np.uint64), key_of(0, f"verify/{manifest['fingerprint']}")) % np.uint64(plan.n_rows)
     renderer = Renderer(plan)
     wanted = pl.concat(

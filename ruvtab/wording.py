@@ -22,12 +22,15 @@ _TOKEN = re.compile(
     re.S,
 )
 _SLOT = re.compile(r"(\^)?(a )?([a-z][a-z0-9_]*)(#2)?\.([a-z][a-z0-9_]*)")
-_AN = re.compile(r"[aeio]|u(?!ni(?!n)|s[ae]|r[ael]|t[ei])|hour|honest|heir|[FHLMNRSX](?=[A-Z0-9]{1,4}\b|-)|[AEIO]")
-_A = re.compile(
-    r"one\b|once|eu|ewe|U[A-Z]|One"
-    r"|(SCIM|SAML|SOAP|REST|RAM|ROM|NAT|MAC|SIM|FIFO|RAID|SIEM|SOC|FIDO|MIDI|NUMA|NAS|RISC|ROS|SASS|SAST|HAR|HEIC|SARIF|RUM)\b"
+# how English sounds: "an" before a vowel sound, also of a spelt-out acronym or a number; words in _A sound otherwise
+_AN = re.compile(
+    r"[aeioAEIO]|[uU](?!ni(?!n|m)|s[aeu]|r[ael]|t[ei]|[A-Z])|8|11\b|18\b|hour|honest|heir|[FHLMNRSX](?=[A-Z0-9]+\b|-)"
 )
-
+_A = re.compile(
+    r"(?i:one\b|once\b|eu|ewe)"
+    r"|(SCIM|SAML|SOAP|REST|RAM|ROM|NAT|MAC|SIM|FIFO|RAID|SIEM|SOC|FIDO|MIDI|NUMA|NAS|RISC|ROS|SASS|SAST|HAR|HEIC|SARIF"
+    r"|RUM|LAN|MIME|FAT|LIDAR|NIC|SAN|SOX|HIPAA|NASA)\b"
+)
 
 _NESTED = "an alternation inside another; write the alternatives out"
 
