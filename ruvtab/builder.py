@@ -154,7 +154,7 @@ class _Files:
             texts.append((self.lists[0], self.indented.lines(chunk)))
         if not self.tables:
             return texts, []
-        batch = self.renderer.batch(chunk)
+        batch = self.renderer.encoded(chunk)
         return texts, [(table, batch.take(rows)) for table, rows in zip(self.tables, places, strict=True)]
 
     def write(

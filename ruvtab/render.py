@@ -15,7 +15,7 @@ from ruvtab.draw import U64, mixed
 from ruvtab.pack import Pack
 from ruvtab.phrase import I64, U32, Phraser
 from ruvtab.plan import Plan
-from ruvtab.schema import SCHEMA, numbers, texts
+from ruvtab.schema import ENCODED, LABEL, SCHEMA, numbers, texts
 
 _BASE = np.uint64(0x5851F42D4C957F2D)
 _SEPARATOR = "\x1f"
@@ -88,10 +88,15 @@ class Renderer:
         return Chunk(scored, *both, self._ids(*both))
 
     def batch(self, chunk: Chunk) -> pa.RecordBatch:
-        """Make the Arrow batch of a chunk, in the columns of schema.SCHEMA."""
-        shared = self._label_arrays
+        """Make the Arrow batch of a chunk, in the columns and types of schema.SCHEMA."""
+        encoded = self.encoded(chunk)
+        plain = (c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in encoded.columns)
+        return pa.RecordBatch.from_arrays(list(plain), schema=SCHEMA)
+
+    def encoded(self, chunk: Chunk) -> pa.RecordBatch:
+        """Make the Arrow batch of a chunk with labels as dictionaries: schema.ENCODED."""
         site = numbers(chunk.rows["site"].to_numpy())
-        columns = {name: values.take(site) for name, values in shared.items()}
+        columns = {name: values.take(site) for name, values in self._label_arrays.items()}
         columns |= {
             "id": _hex(chunk.ids),
             "group_id": _hex(chunk.rows["group"].to_numpy()),
@@ -101,12 +106,13 @@ class Renderer:
             "context": self._joined(chunk.context),
             "quality_score": numbers((chunk.rows["quality"].to_numpy() / 1000).astype(np.float32)),
         }
-        return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+        return pa.RecordBatch.from_arrays([columns[name] for name in ENCODED.names], schema=ENCODED)
 
     @cached_property
     def _label_arrays(self) -> dict[str, pa.Array]:
         table = self.labels.to_arrow()
-        return {name: table[name].combine_chunks().cast(SCHEMA.field(name).type) for name in table.column_names}
+        plain = {name: table[name].combine_chunks().cast(SCHEMA.field(name).type) for name in table.column_names}
+        return {name: a if name == "tags" else a.dictionary_encode().cast(LABEL) for name, a in plain.items()}
 
     def _gathered(self, lanes: U32, spans: list[tuple[I64, I64]]) -> Text:
         """Turn the positions of each row's forms, one form after the other, into pool numbers."""
@@ -208,8 +214,8 @@ def _powers(n: int) -> U64:
     return np.concatenate((np.ones(1, _u), np.cumprod(np.full(n, _BASE), dtype=_u)))
 
 
-def _named(names: tuple[str, ...], codes: pl.Series) -> pa.StringArray:
-    return texts(names).take(numbers(codes.to_numpy()))
+def _named(names: tuple[str, ...], codes: pl.Series) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(numbers(codes.to_numpy().astype(np.int32)), texts(names))
 
 
 def _fixed_width(digits: npt.NDArray[np.uint8]) -> pa.StringArray:

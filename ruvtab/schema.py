@@ -30,6 +30,13 @@ SCHEMA = pa.schema(
     ]
 )
 
+LABEL = pa.dictionary(pa.int32(), pa.string())
+ENCODED_COLUMNS = tuple(
+    name for name in SCHEMA.names if name not in {"id", "group_id", "input", "context", "quality_score", "tags"}
+)
+# what the Parquet writer is given: the files hold plain strings all the same
+ENCODED = pa.schema([f.with_type(LABEL) if f.name in ENCODED_COLUMNS else f for f in SCHEMA])
+
 METADATA = ("category", "complexity", "domain", "expected_model", "quality_score", "tags")
 LABELS = ("category", "complexity", "domain", "expected_model")
 JSON_ORDER = ("input", "context", "output_agent", "metadata", "id", "group_id", "origin", "split", "family", "language")

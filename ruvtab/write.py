@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from ruvtab.config import ORIGINS, SPLITS
 from ruvtab.render import HEX_QUARTERS, Chunk, Renderer, Text
-from ruvtab.schema import JSON_ORDER, LABELS, METADATA, SCHEMA, numbers, texts
+from ruvtab.schema import ENCODED, ENCODED_COLUMNS, JSON_ORDER, LABELS, METADATA, numbers, texts
 
-ROW_GROUP = 65_536
+ROW_GROUP = 32_768
 LIST_SEPARATOR = b",\n"
 _HOLES = ("input", "context", "quality_score", "id", "group_id", "origin", "split")
 
@@ -198,13 +198,15 @@ class ParquetOutput:
 
     def __init__(self, path: Path, metadata: dict[str, str]) -> None:
         self.output = Output(path)
+        # without the Arrow schema in the file, readers see the dictionaries as the plain strings that they stand for
         self._writer = pq.ParquetWriter(
             self.output,
-            SCHEMA.with_metadata(metadata),
+            ENCODED.with_metadata(metadata),
             compression="zstd",
             compression_level=1,
-            use_dictionary=_DICTIONARY,
-            write_statistics=True,
+            use_dictionary=list(ENCODED_COLUMNS),
+            write_statistics=list(ENCODED_COLUMNS),
+            store_schema=False,
         )
         self._held: list[pa.RecordBatch] = []
         self._n_held = 0
@@ -218,7 +220,7 @@ class ParquetOutput:
             self._flush(ROW_GROUP)
 
     def _flush(self, n: int) -> None:
-        table = pa.Table.from_batches(self._held, SCHEMA)
+        table = pa.Table.from_batches(self._held, ENCODED)
         self._writer.write_table(
             table.slice(0, n).combine_chunks().replace_schema_metadata(self._writer.schema.metadata), row_group_size=n
         )
@@ -231,8 +233,3 @@ class ParquetOutput:
             self._flush(self._n_held)
         self._writer.close()
         self.output.close()
-
-
-_DICTIONARY = [
-    name for name in SCHEMA.names if name not in {"id", "group_id", "input", "context", "quality_score", "tags"}
-]
