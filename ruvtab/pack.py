@@ -179,10 +179,8 @@ def read(root: Path) -> tuple[PackSource, list[Fault]]:
         for name in sorted(set(taxonomy.categories) - {category for category, _, _ in families}):
             message = f"category {name} has no family; write one in families/, or take the category out"
             reader.fault(root / "taxonomy.toml", message, header(f"categories.{name}"))
-    level_codes = {level: code for code, level in enumerate(taxonomy.levels)}
-    templates = [
-        (i, level_codes[level], t.quality) for i, (_, m, _) in enumerate(families) for level, t in m.levels.items()
-    ]
+    code = list(taxonomy.levels).index
+    templates = [(i, code(level), t.quality) for i, (_, m, _) in enumerate(families) for level, t in m.levels.items()]
     pack = PackSource(
         meta=meta,
         taxonomy=taxonomy,

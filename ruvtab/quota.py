@@ -33,7 +33,7 @@ def apportion(
     while True:
         left = total - int(limit[full].sum())
         open_weight = w[~full].sum()
-        share = np.where(full, limit, w * (left / open_weight) if open_weight else 0.0)
+        share = np.where(full, limit, w / open_weight * left if open_weight else 0.0)
         over = ~full & (share > limit)
         if not over.any():
             break
