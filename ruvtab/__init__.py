@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# of Arrow's allocators the one that gives memory back: 30 MB less for a small build, 100 MB for a large one
+if sys.platform == "linux":
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 if TYPE_CHECKING:
     from ruvtab.builder import build, scan
