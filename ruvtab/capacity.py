@@ -55,9 +55,9 @@ def cells_of(pack: Pack, lexicon: Lexicon) -> pl.DataFrame:
 def with_capacity(cells: pl.DataFrame, shares: list[float], n_places: int, turns: int) -> pl.DataFrame:
     """Divide each cell's scenarios into those for its own seeds, per base level, and those reserved for transfers.
 
-    Adds home_places (scenarios for own seeds), own (their number per level, by the levels' shares), transfers (most per
-    seed), per_visit (phrasings that one visit of a scenario owns) and visits (how many are possible). `turns` is the
-    number of transfers to make room for per seed. A family with too few scenarios, or one domain, takes no transfers
+    Adds home_places (scenarios for own seeds), own_0, own_1 … (their number per level, by its share), transfers (most
+    per seed), per_visit (phrasings that one visit of a scenario owns) and visits (how many are possible). `turns` is
+    the number of transfers to make room for per seed. A family with too few scenarios, or one domain, takes no transfers
     and keeps all its scenarios.
     """
     fewest = pl.col("scenarios").cast(pl.Int64).min().over("family")
@@ -71,6 +71,6 @@ def with_capacity(cells: pl.DataFrame, shares: list[float], n_places: int, turns
         per_visit=per_visit,
         visits=scarcest // per_visit,
     )
-    own_of = cache(lambda n, has: apportion(n, [share * (level in has) for level, share in enumerate(shares)]).tolist())
-    own = [own_of(n, tuple(levels)) for n, levels in divided.select("home_places", "levels").rows()]
-    return divided.with_columns(pl.Series("own", own, dtype=pl.List(pl.Int64)))
+    own_of = cache(lambda n, has: apportion(n, [share * (level in has) for level, share in enumerate(shares)]))
+    own = np.array([own_of(n, tuple(levels)) for n, levels in divided.select("home_places", "levels").rows()])
+    return divided.hstack([pl.Series(f"own_{level}", own[:, level]) for level in range(len(shares))])

@@ -37,7 +37,8 @@ def keep_memory() -> None:
 
 def in_order(work: Callable[[int], T], n: int, threads: int) -> Iterator[T]:
     """Yield work(0), work(1), … work(n - 1) in order, computed by `threads` threads, at most one ahead each."""
-    keep_memory()
+    if n > threads:
+        keep_memory()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[T]] = deque(pool.submit(work, i) for i in range(min(threads, n)))
         submitted = len(waiting)

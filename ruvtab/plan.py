@@ -80,12 +80,13 @@ class Plan:
         rows = self.segments.group_by("category", "level").agg(
             *(pl.col("rows").filter(pl.col("origin") == i).sum().alias(o) for i, o in enumerate(ORIGINS))
         )
+        own = [f"own_{level}" for level in range(len(self.pack.taxonomy.levels))]
         room = (
-            self.cells.select("category", "own", "visits")
-            .explode("own")
-            .with_columns(level=pl.int_range(pl.len()) % len(self.pack.taxonomy.levels))
+            self.cells.select("category", pl.col(own) * pl.col("visits"))
+            .unpivot(own, index="category", variable_name="level", value_name="room")
+            .with_columns(pl.col("level").str.strip_prefix("own_").cast(pl.Int32))
             .group_by("category", "level")
-            .agg(room=(pl.col("own") * pl.col("visits")).sum())
+            .agg(pl.sum("room"))
         )
         return (
             room.join(rows, on=["category", "level"], how="left")
@@ -168,12 +169,11 @@ def planned(pack: Pack, lexicon: Lexicon, config: DatasetConfig) -> Plan:
 
     Raises CapacityError where the pack cannot say that much (it names the cell, both numbers and what to enlarge).
     """
-    rates = config.rates
     n_rows = rows_per_origin(config, len(pack.taxonomy.categories))
     if (total := sum(int(n.sum()) for n in n_rows.values())) > MAX_ROWS:
         raise ConfigError(f"{total:,} rows are more than {MAX_ROWS:,}; ask for less")
-    n_places = 1 + int(np.ceil(rates["paraphrase"]))
-    turns = int(np.ceil(rates["domain"]))
+    most = {origin: int(np.max(-(-n // np.maximum(n_rows["seed"], 1)))) for origin, n in n_rows.items()}
+    n_places, turns = 1 + most["paraphrase"], most["domain"]
     most_turns = max(turns, *(len(domains) - 1 for domains in pack.families["domains"].to_list()))
     named = cells_of(pack, lexicon)
     while True:

@@ -126,7 +126,7 @@ def _blocks(category: _Category, cells: pl.DataFrame, pack: Pack) -> pl.DataFram
         raise CapacityError(
             f"category {category.name} has no family; write one, or take the category out of taxonomy.toml"
         )
-    own = np.array(cells["own"].to_list(), np.int64)
+    own = cells.select(f"own_{level}" for level in range(len(category.levels))).to_numpy()
     room = own * cells["visits"].to_numpy()[:, None]
     turn, found, given = _order(cells, category.seed), [], 0
     for level, n in enumerate(seeds_per_level(category.rows, list(category.levels.values())).tolist()):

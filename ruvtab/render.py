@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ruvtab.config import ORIGINS, SPLITS
 from ruvtab.draw import U64, mixed
@@ -59,6 +61,13 @@ class Renderer:
         self._facts = lexicon.sites["facts"].fill_null(0).cast(pl.Int64).to_numpy()
         self._quality = np.round(lexicon.sites["quality"].fill_null(0).to_numpy() * 1000).astype(np.int64)
         self._range = _quality_ranges(plan.pack)
+
+    @cached_property
+    def json_pool(self) -> pa.StringArray:
+        """The pool as its texts stand inside JSON quotes; few need a change."""
+        marked = pc.match_substring_regex(self.pool, r'["\\\x00-\x1f]')
+        changed = [json.dumps(text, ensure_ascii=False)[1:-1] for text in self.pool.filter(marked).to_pylist()]
+        return pc.replace_with_mask(self.pool, marked, texts(changed))
 
     @cached_property
     def labels(self) -> pl.DataFrame:

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ruvtab.config import ORIGINS, SPLITS
@@ -55,7 +54,7 @@ class JsonWriter:
             "end": [parts[-1] for parts in tails],
             "hex": [],
         }
-        pool = _escaped(renderer.pool)
+        pool = renderer.json_pool
         ends = accumulate(map(len, fixed.values()), initial=len(pool))
         self._first = dict(zip(fixed, ends, strict=False))
         self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values())), HEX_QUARTERS])
@@ -117,13 +116,6 @@ def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
         before, text = text.split(f"@@{hole}@@", 1)
         parts.append(before)
     return [*parts, text]
-
-
-def _escaped(pool: pa.StringArray) -> pa.StringArray:
-    """Write texts as they stand inside JSON quotes; few need a change."""
-    marked = pc.match_substring_regex(pool, r'["\\\x00-\x1f]')
-    changed = [json.dumps(text, ensure_ascii=False)[1:-1] for text in pool.filter(marked).to_pylist()]
-    return pc.replace_with_mask(pool, marked, texts(changed))
 
 
 def _place(fragments: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], text: Text) -> None:
