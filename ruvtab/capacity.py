@@ -57,8 +57,8 @@ def with_capacity(cells: pl.DataFrame, shares: list[float], n_places: int, turns
 
     Adds home_places (scenarios for own seeds), own_0, own_1 … (their number per level, by its share), transfers (most
     per seed), per_visit (phrasings that one visit of a scenario owns) and visits (how many are possible). `turns` is
-    the number of transfers to make room for per seed. A family with too few scenarios, or one domain, takes no transfers
-    and keeps all its scenarios.
+    the number of transfers to make room for per seed. A family with too few scenarios, or with one domain, takes no
+    transfers and keeps all its scenarios.
     """
     fewest = pl.col("scenarios").cast(pl.Int64).min().over("family")
     home = fewest // (pl.col("others") * (1 + turns)) * pl.col("others")
