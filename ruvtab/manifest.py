@@ -46,7 +46,7 @@ class Tally:
         self.counts.append(
             rows.group_by("site", "origin", "split").agg(rows=pl.len().cast(pl.Int64), quality=pl.sum("quality"))
         )
-        if len(self.counts) > 64:
+        if len(self.counts) > 8:
             self.counts = [_summed(self.counts)]
         codes = (
             rows["quality"].to_numpy().astype(np.uint64) * np.uint64(16)
