@@ -79,13 +79,17 @@ class Tally:
 
     def stats(self) -> dict[str, Any]:
         """Sum the counts up, by the names of labels."""
-        labels = self.renderer.labels.with_row_index("site").select(
-            "site", *(c for c in COUNTED if c in self.renderer.labels.columns)
+        taxonomy, labels = self.renderer.plan.pack.taxonomy, self.renderer.labels.with_row_index("site")
+        labels = labels.select("site", *(column for column in COUNTED if column in labels.columns)).with_columns(
+            pl.col("category").cast(pl.Enum(list(taxonomy.categories))),
+            pl.col("complexity").cast(pl.Enum(list(taxonomy.levels))),
+            pl.col("domain").cast(pl.Enum(taxonomy.domains)),
+            pl.col("expected_model").cast(pl.Enum(taxonomy.models)),
         )
         counts = _summed(self.counts).with_columns(
             pl.col("quality") / 1000,
-            origin=pl.lit(pl.Series(ORIGINS)).gather("origin"),
-            split=pl.lit(pl.Series(SPLITS)).gather("split"),
+            origin=pl.lit(pl.Series(ORIGINS)).gather("origin").cast(pl.Enum(ORIGINS)),
+            split=pl.lit(pl.Series(SPLITS)).gather("split").cast(pl.Enum(SPLITS)),
         )
         return stats_of(counts.join(labels, on="site", how="left", validate="m:1", maintain_order="left"))
 

@@ -25,7 +25,7 @@ def counted(df: pl.DataFrame) -> pl.DataFrame:
 
 
 def stats_of(counts: pl.DataFrame) -> dict[str, Any]:
-    """Sum up counts, as `counted` makes them, into plain values; labels in the order of first appearance."""
+    """Sum up counts, as `counted` makes them, into plain values; labels in Enum order, else by text."""
     n_rows = int(counts["rows"].sum())
     by = {column: _per(counts, column) for column in COUNTED}
     return {
@@ -52,4 +52,5 @@ def stats_of(counts: pl.DataFrame) -> dict[str, Any]:
 
 
 def _per(counts: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    return counts.group_by(*columns, maintain_order=True).agg(pl.sum("rows"), mean=pl.sum("quality") / pl.sum("rows"))
+    summed = counts.group_by(*columns).agg(pl.sum("rows"), mean=pl.sum("quality") / pl.sum("rows"))
+    return summed.sort(*columns)
