@@ -109,8 +109,7 @@ def _joined(form: Form) -> Iterator[Slot | Choice]:
     for piece in (*form, INPUT):
         if isinstance(piece, Slot) or prod(map(len, run)) * len(piece) > RUN_LIMIT:
             if run:
-                # the first choice varies fastest, as its stride is the smallest
-                yield tuple("".join(reversed(t)) for t in product(*reversed(run)))
+                yield tuple(map("".join, product(*run)))
             run = []
         if isinstance(piece, Slot):
             if piece != INPUT:

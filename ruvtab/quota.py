@@ -29,11 +29,12 @@ def apportion(
     limit = np.where(w > 0, limit, 0)
     if int(limit.sum()) < total:
         raise CapacityError(f"{total:,} asked, room for {int(limit.sum()):,}")
-    share, full = np.zeros(w.shape, np.float64), np.zeros(w.shape, np.bool_)
+    full = np.zeros(w.shape, np.bool_)
     while True:
         left = total - int(limit[full].sum())
-        open_weight = w[~full].sum()
-        share = np.where(full, limit, w / open_weight * left if open_weight else 0.0)
+        share = limit.astype(np.float64)
+        if open_weight := w[~full].sum():
+            share[~full] = w[~full] / open_weight * left
         over = ~full & (share > limit)
         if not over.any():
             break

@@ -162,21 +162,26 @@ class Renderer:
 
     def _ids(self, first: Text, second: Text) -> U64:
         """Hash each row's texts: a polynomial of the UTF-8 bytes of `input`, a separator and `context`, scrambled."""
-        behind, length = self._hashed(second, np.zeros(len(second.per_row), np.int64))
-        ahead, _ = self._hashed(first, length + 1)
-        return mixed(ahead + _u(_hash(_SEPARATOR.encode())) * self._powers[length] + behind)
+        lengths = [self._lengths(text) for text in (first, second)]
+        longest = int((lengths[0] + lengths[1]).max(initial=0)) + 1
+        powers = self._powers if longest < len(self._powers) else _powers(longest)
+        ahead = self._hashed(first, lengths[0] + lengths[1] + 1, powers)
+        behind = self._hashed(second, lengths[1], powers)
+        return mixed(ahead + _u(_hash(_SEPARATOR.encode())) * powers[lengths[1]] + behind)
 
-    def _hashed(self, text: Text, after: I64) -> tuple[U64, I64]:
-        """Hash each row's text as it stands `after` bytes before the end; also return its length in bytes."""
-        ends = np.cumsum(self._n_bytes[text.fragments])
-        row_ends = np.concatenate((np.zeros(1, np.int64), ends))[np.cumsum(text.per_row)]
-        distance = np.repeat(row_ends + after, text.per_row) - ends
-        longest = int(distance.max(initial=0))
-        if longest >= len(self._powers):
-            self._powers = _powers(2 * longest)
-        terms = np.cumsum(self._hashes[text.fragments] * self._powers[distance], dtype=_u)
-        upto = np.concatenate((np.zeros(1, _u), terms))[np.cumsum(text.per_row)]
-        return np.diff(upto, prepend=_u(0)), np.diff(row_ends, prepend=0)
+    def _lengths(self, text: Text) -> I64:
+        """Count the bytes of each row's text."""
+        upto = np.concatenate((np.zeros(1, np.int64), np.cumsum(self._n_bytes[text.fragments])))
+        return np.diff(upto[np.cumsum(text.per_row)], prepend=0)
+
+    def _hashed(self, text: Text, before_end: I64, powers: U64) -> U64:
+        """Hash each row's text as it stands when it begins `before_end` bytes before the end."""
+        n_bytes = self._n_bytes[text.fragments]
+        row_ends = np.cumsum(text.per_row)
+        upto = np.concatenate((np.zeros(1, np.int64), np.cumsum(n_bytes)))
+        distance = np.repeat(before_end + upto[row_ends - text.per_row], text.per_row) - upto[1:]
+        terms = np.cumsum(self._hashes[text.fragments] * powers[distance], dtype=_u)
+        return np.diff(np.concatenate((np.zeros(1, _u), terms))[row_ends], prepend=_u(0))
 
 
 def row_id(input_text: str, context: str) -> str:

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,21 +16,6 @@ from shell import RUVTAB, content, here, run
 from ruvtab import cli
 
 COMMANDS = ("build", "preview", "plan", "check", "verify")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUVTAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("COLUMNS", "200")
-        yield
-
-
-@pytest.fixture(scope="module")
-def built(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("built") / "dataset"
-    run("build", out, "--pack", small)
-    return out
 
 
 @pytest.mark.parametrize(

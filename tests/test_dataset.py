@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packs import small_pack, write_pack
 
 import ruvtab
 from ruvtab import AugmentationConfig, ConfigError, DatasetConfig, OutputError, TaskDataset, generate
@@ -106,3 +107,11 @@ def test_keywords_and_config_make_the_same_rows() -> None:
     assert generate(rows=60, seed=3).examples.equals(generate(DatasetConfig(rows=60, seed=3)).examples)
     with pytest.raises(ConfigError, match="not both"):
         generate(DatasetConfig(), rows=3)
+
+
+def test_ids_hold_for_texts_longer_than_any_usual_one(tmp_path: Path) -> None:
+    files = small_pack()
+    files["vocabulary/person.csv"] = files["vocabulary/person.csv"].replace("the owner", "the owner of " + "x" * 9000)
+    examples = generate(pack=write_pack(tmp_path / "pack", files), rows=200).examples
+    assert examples["context"].str.len_bytes().max() > 9000  # type: ignore[operator]
+    assert [ruvtab.row_id(i, c) for i, c in examples.select("input", "context").rows()] == examples["id"].to_list()

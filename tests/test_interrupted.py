@@ -22,20 +22,6 @@ LINES = "jsonl/claude_training_full.jsonl"
 SIGINT_RAISES = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUVTAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def built(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("built") / "dataset"
-    here("build", out, "--pack", small)
-    return out
-
-
 @pytest.fixture
 def dataset(built: Path, tmp_path: Path) -> Path:
     """A dataset of the small pack, to harm."""
