@@ -17,8 +17,8 @@ from ruvtab.quota import apportion
 def cells_of(pack: Pack, lexicon: Lexicon) -> pl.DataFrame:
     """Name each cell and count its scenarios, and its phrasings per scenario at its scarcest level.
 
-    Adds to lexicon.cells: cell, id, subject, name, levels (that the family has), phrasings, all_phrasings (summed over
-    levels), radix_a * radix_b = scenarios, n_domains, others (other domains, at least 1), first_of_family.
+    Adds to lexicon.cells: cell, id, subject, weight, name, levels (that the family has), phrasings, all_phrasings
+    (summed over levels), radix_a * radix_b = scenarios, n_domains, others (other domains, at least 1), first_of_family.
     """
     variants = max(1, len(lexicon.frames)) if lexicon.frame_share else 1
     room = (
@@ -35,7 +35,7 @@ def cells_of(pack: Pack, lexicon: Lexicon) -> pl.DataFrame:
         raise CapacityError(
             f"scenario tables of one family multiply to {too_many:,} rows, more than {MAX_SIDE:,}; use fewer tables"
         )
-    families = pack.families.select("id", "subject").with_row_index("family")
+    families = pack.families.select("id", "subject", "weight").with_row_index("family")
     domains = pl.lit(pl.Series(pack.taxonomy.domains))
     return (
         lexicon.cells.with_row_index("cell")

@@ -23,6 +23,10 @@ class OutputError(RuvtabError):
     """A file or folder cannot be written, or is not what it should be."""
 
 
+class DataError(RuvtabError):
+    """A file of labelled texts cannot be read, or a column is not in it."""
+
+
 class Fault(NamedTuple):
     """One thing that is wrong in a user's file; `line` 0 means the whole file."""
 

@@ -50,6 +50,7 @@ class _Family(_Model):
     domains: list[str] = Field(min_length=1)
     scenario: list[_Word] = Field(default=[], max_length=MAX_SCENARIO_TABLES)
     tags: list[str] = []
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     context: list[str] = Field(default=[""], min_length=1)
     levels: dict[str, _Template] = Field(min_length=1)
 
@@ -75,8 +76,8 @@ class Wording(NamedTuple):
 class Pack:
     """What a plan needs to know of a pack.
 
-    families: id, category, subject, domains, scenario, tags, file · templates: family (row of families), level (code),
-    quality. `digest` hashes every file of the pack.
+    families: id, category, subject, domains, scenario, tags, weight (share of seeds per cell, beside the other
+    families'), file · templates: family (row of families), level (code), quality. `digest` hashes every file of the pack.
     """
 
     meta: Meta
@@ -116,11 +117,8 @@ class PackSource(Pack):
                 how="left",
             )
         )
-        counted = (
-            self.families.with_row_index("family")
-            .with_columns(pl.col("family").cast(pl.Int64))
-            .join(per_family, on="family", how="left")
-        )
+        rows = pl.int_range(pl.len()).alias("family")
+        counted = self.families.with_columns(rows).join(per_family, on="family", how="left")
         categories = counted.group_by("category", maintain_order=True).agg(
             families=pl.len(),
             subjects=pl.n_unique("subject"),
@@ -185,7 +183,7 @@ def read(root: Path) -> tuple[PackSource, list[Fault]]:
         meta=meta,
         taxonomy=taxonomy,
         families=pl.DataFrame(
-            [(m.id, category, m.subject, m.domains, m.scenario, m.tags, str(file)) for category, m, file in families],
+            [(m.id, c, m.subject, m.domains, m.scenario, m.tags, m.weight, str(file)) for c, m, file in families],
             schema=_FAMILY_SCHEMA,
             orient="row",
         ),
@@ -208,6 +206,7 @@ _FAMILY_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "domains": pl.List(pl.String),
     "scenario": pl.List(pl.String),
     "tags": pl.List(pl.String),
+    "weight": pl.Float64,
     "file": pl.String,
 }
 

@@ -21,8 +21,9 @@ def apportion(
 ) -> Ints:
     """Share `total` out by weight, exactly, by largest remainder; what exceeds a cap is shared among the others.
 
-    Equal remainders are served in `order` (lower first), else in place order. Raises CapacityError when the caps of
-    what has weight do not hold the total.
+    With `order`, a permutation of the places, remainders are served in turn rather than by size, so that many small
+    shares have their part of the total: first the largest excess of a remainder over its place in the order, scaled to
+    (0, 1). Raises CapacityError when the caps of what has weight do not hold the total.
     """
     w = np.asarray(weights, np.float64)
     limit = np.full(w.shape, total, np.int64) if caps is None else np.minimum(np.asarray(caps, np.int64), total)
@@ -40,8 +41,8 @@ def apportion(
             break
         full |= over
     counts = np.minimum(np.floor(share + 1e-9).astype(np.int64), limit)
-    places = np.arange(len(w)) if order is None else np.asarray(order)
-    ranked = np.lexsort((places, -np.round(share - counts, 9)))
+    turn = np.zeros(len(w)) if order is None else (np.asarray(order) + 0.5) / len(w)
+    ranked = np.lexsort((np.arange(len(w)), -np.round(share - counts - turn, 9)))
     while (over_by := int(counts.sum()) - total) > 0:  # rounding of huge floats
         counts[ranked[counts[ranked] > 0][-over_by:]] -= 1
     while (missing := total - int(counts.sum())) > 0:
@@ -122,7 +123,7 @@ def quotas_of(pack: Pack, cells: pl.DataFrame, n_rows: dict[str, Ints], seed: in
 
 
 def _blocks(category: _Category, cells: pl.DataFrame, pack: Pack) -> pl.DataFrame:
-    """Share the seeds of one category out to its cells; equal cells differ by at most one."""
+    """Share the seeds of one category out to its cells by weight; cells of equal weight differ by at most one."""
     if cells.is_empty():
         raise CapacityError(
             f"category {category.name} has no family; write one, or take the category out of taxonomy.toml"
@@ -135,7 +136,7 @@ def _blocks(category: _Category, cells: pl.DataFrame, pack: Pack) -> pl.DataFram
             what = f"{category.name} {list(category.levels)[level]}: {n:,} seeds asked, "
             raise CapacityError(what + _too_little(pack, cells, room[:, level]))
         has = cells["levels"].list.contains(level).to_numpy()
-        counts = apportion(n, has, room[:, level], (turn - given) % len(cells))
+        counts = apportion(n, has * cells["weight"].to_numpy(), room[:, level], (turn - given) % len(cells))
         given += n % max(1, int(has.sum()))
         found.append(
             cells.with_columns(
