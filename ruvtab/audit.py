@@ -71,9 +71,7 @@ def audit(
     data = read_labelled(path, columns)
     df = data.df.with_row_index("row")
     pairs = near_pairs(pl.select(pl.lit(df["input"]) + "\n" + pl.lit(df["context"])).to_series().fill_null(""), near)
-    shortcuts = (
-        {label: shortcuts_of(df, label) for label in data.labels} if len(df) >= MIN_ROWS_FOR_SHORTCUTS else {}
-    )
+    shortcuts = {label: shortcuts_of(df, label) for label in data.labels} if len(df) >= MIN_ROWS_FOR_SHORTCUTS else {}
     gates = [
         *_row_gates(data, df, routing),
         *_text_gates(df, pairs, data.labels, near),
@@ -97,11 +95,11 @@ def _gate(name: str, bad: pl.DataFrame, why: str, limit: int = 0) -> Gate:
     return Gate(name, len(bad) <= limit, len(bad), why, [f"{f}:{n}: {t!r}" for f, n, t in places])
 
 
-def _row_gates(
-    data: Labelled, df: pl.DataFrame, routing: Mapping[str, Mapping[str, str]] | None
-) -> Iterator[Gate]:
+def _row_gates(data: Labelled, df: pl.DataFrame, routing: Mapping[str, Mapping[str, str]] | None) -> Iterator[Gate]:
     n = len(data.faults)
-    yield Gate("readable", not n, n, "rows that are no JSON object or hold no text", list(map(str, data.faults[:SHOWN])))
+    yield Gate(
+        "readable", not n, n, "rows that are no JSON object or hold no text", list(map(str, data.faults[:SHOWN]))
+    )
     for name, is_bad in ROW_GATES.items():
         yield _gate(name, df.filter(is_bad()), str(is_bad.__doc__).rstrip("."))
     yield _gate("label missing", df.filter(is_label_missing(data.labels)), "a label that is null or blank")
@@ -146,7 +144,9 @@ def _split_gates(df: pl.DataFrame, pairs: pl.DataFrame) -> Iterator[Gate]:
         return
     tried = pl.col("split") != "train"
     torn = pl.col("split").n_unique()
-    yield _gate("leak: text", df.filter(tried & (torn.over("input", "context") > 1)), "a text that stands in two splits")
+    yield _gate(
+        "leak: text", df.filter(tried & (torn.over("input", "context") > 1)), "a text that stands in two splits"
+    )
     if "group_id" in df.columns:
         yield _gate("leak: group", df.filter(tried & (torn.over("group_id") > 1)), "a group that stands in two splits")
     twins = _with_twin(df, pairs)
@@ -161,7 +161,9 @@ def _split_gates(df: pl.DataFrame, pairs: pl.DataFrame) -> Iterator[Gate]:
 
 def _table_gates(df: pl.DataFrame, labels: tuple[str, ...]) -> Iterator[Gate]:
     for label in labels:
-        counts = df[label].drop_nulls().value_counts(sort=True, name="rows").sort("rows", label, descending=[True, False])
+        counts = (
+            df[label].drop_nulls().value_counts(sort=True, name="rows").sort("rows", label, descending=[True, False])
+        )
         spelled = counts.with_columns(plain=pl.col(label).str.to_lowercase().str.replace_all(r"[\s_-]", ""))
         twice = spelled.filter(pl.col("plain").is_duplicated()).sort("plain", "rows", descending=[False, True])
         names = [f"{value!r} {n}" for value, n in twice.select(label, "rows").rows()]
@@ -185,7 +187,9 @@ def _shortcut_gates(
                 continue
             chance = 1 / max(df[label].drop_nulls().n_unique(), 1)
             limit, found = chance + lift * (1 - chance), shortcuts[label][key]
-            yield Gate(name, found <= limit, 0, f"{key} alone predicts {label} with macro-F1 {found:.2f}, limit {limit:.2f}")
+            yield Gate(
+                name, found <= limit, 0, f"{key} alone predicts {label} with macro-F1 {found:.2f}, limit {limit:.2f}"
+            )
 
 
 def _shares(df: pl.DataFrame, label: str) -> dict[str, float]:

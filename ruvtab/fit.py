@@ -1,31 +1,23 @@
-"""Fit a router to labelled texts: multinomial logistic regression over hashed TF-IDF or a local encoder's embeddings."""
+"""Fit a router to labelled texts: logistic regression over hashed TF-IDF or a local encoder's embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from ruvtab.errors import ConfigError
-from ruvtab.router import Head, Router, encoded, idf_of, weighed
+from ruvtab.router import Floats, Head, Router, encoded, idf_of, weighed
 from ruvtab.tokens import N_FEATURES, counted
 
-# inverse strength of the L2 penalty, by the number of labels' values: chosen on held-out groups of our own rows
+# inverse strength of the L2 penalty
 PENALTY = 5.0
 MAX_ITERATIONS = 100
 
 
-def fitted(
-    df: pl.DataFrame,
-    labels: Sequence[str],
-    *,
-    routing: Mapping[str, dict[str, str]] | None = None,
-    agents: Mapping[str, str] | None = None,
-    encoder: str | None = None,
-) -> Router:
+def fitted(df: pl.DataFrame, labels: Sequence[str], encoder: str | None = None) -> Router:
     """Fit one linear model per label on each row's input, and once more on input with context where there is one.
 
     Needs input, context and the labels, without nulls. The same rows give the same router: the solver draws nothing.
@@ -41,21 +33,21 @@ def fitted(
     if constant:
         raise ConfigError(f"nothing to learn: {', '.join(constant)} has one value only in the training rows")
     features, used, idf = _features(texts, encoder)
-    names, weights, bias = dict[str, list[str]](), {}, {}
+    names, weights, bias = dict[str, list[str]](), dict[str, Floats](), dict[str, Floats]()
     for label in labels:
         values = pl.concat([df[label], with_context[label]])
         names[label] = sorted(values.unique().to_list())
         model = logistic(C=PENALTY, max_iter=MAX_ITERATIONS, tol=1e-3).fit(features, values.to_numpy())
-        w, b = np.asarray(model.coef_, np.float32), np.asarray(model.intercept_, np.float32)
-        if len(names[label]) == 2:
-            w, b = np.concatenate([-w, w]) / 2, np.concatenate([-b, b]) / 2
+        w: Floats = np.asarray(model.coef_, np.float32)
+        b: Floats = np.asarray(model.intercept_, np.float32)
+        if len(names[label]) == 2:  # one row stands for both
+            w, b = np.concatenate([-w, w]) * np.float32(0.5), np.concatenate([-b, b]) * np.float32(0.5)
         weights[label], bias[label] = np.zeros((len(w), len(idf) or w.shape[1]), np.float32), b
         weights[label][:, used] = w
-    head = Head(names, dict(routing or {}), dict(agents or {}), encoder)
-    return Router(head, idf, weights, bias)
+    return Router(Head(names, {}, {}, encoder), idf, weights, bias)
 
 
-def _features(texts: pl.Series, encoder: str | None) -> tuple[Any, Any, npt.NDArray[np.float32]]:
+def _features(texts: pl.Series, encoder: str | None) -> tuple[Any, Any, Floats]:
     """Return a matrix (texts, features in use), which features those are, and the idf of all features."""
     if encoder is not None:
         return encoded(texts, encoder), slice(None), np.zeros(0, np.float32)

@@ -15,7 +15,9 @@ _MARKUP = (
     r"<\|\w+\|>|\[/?INST\]|<</?SYS>>|(?m:^### (?:Instruction|Response|Input):)"  # chat templates
     r"|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);"
 )
-_DAMAGE = r"\x{FFFD}|[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]|Ã[\x{80}-\x{BF}ƒ¼¤¶Ÿ©¨]|â€[™œ\x{9D}“”¦˜]|Â[\x{A0}-\x{BF}]|\x{FEFF}"
+_DAMAGE = (
+    r"\x{FFFD}|[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]|Ã[\x{80}-\x{BF}ƒ¼¤¶Ÿ©¨]|â€[™œ\x{9D}“”¦˜]|Â[\x{A0}-\x{BF}]|\x{FEFF}"
+)
 _SECRET = (
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\bsk-[A-Za-z0-9_-]{20,}|\bAIza[0-9A-Za-z_-]{35}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----"

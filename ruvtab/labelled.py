@@ -25,9 +25,12 @@ NAMES = {
     "origin": ("origin",),
 }
 LABELS = ("category", "complexity", "domain", "expected_model", "output_agent", "agent", "label", "intent", "model")
-SPLIT_WORDS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"} | {
-    word: "test" for word in ("test", "eval")
-}
+SPLIT_WORDS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+} | dict.fromkeys(("test", "eval"), "test")
 _Odd = tuple[int, str, str]  # line, column or "", what is odd
 _READABLE = (".parquet", ".jsonl", ".ndjson", ".json", ".csv")
 
@@ -152,15 +155,17 @@ def _rows_of(parsed: Iterator[tuple[int, Any]]) -> tuple[pl.DataFrame, list[_Odd
     rows, odd = list[dict[str, Any]](), list[_Odd]()
     for number, found in parsed:
         if not isinstance(found, dict):
-            bad = f"unreadable: {found}" if isinstance(found, ValueError) else f"unreadable: {type(found).__name__}, not an object"
+            bad = (
+                f"unreadable: {found}"
+                if isinstance(found, ValueError)
+                else f"unreadable: {type(found).__name__}, not an object"
+            )
             odd.append((number, "", bad))
             continue
         nested = found.get("metadata")
         flat = found | nested if isinstance(nested, dict) else found
         odd += [(number, key, f"not text: {key} is {_shown(v)}") for key, v in flat.items() if not isinstance(v, str)]
-        rows.append(
-            {"@line": number} | {key: v if isinstance(v, str | None) else _shown(v) for key, v in flat.items()}
-        )
+        rows.append({"@line": number} | {key: v if isinstance(v, str | None) else _shown(v) for key, v in flat.items()})
     names = dict.fromkeys(name for found in rows for name in found)
     columns = {name: [found.get(name) for found in rows] for name in names}
     return pl.DataFrame(columns, schema={n: pl.UInt32 if n == "@line" else pl.String for n in names}), odd
@@ -181,7 +186,9 @@ def _named(table: pl.DataFrame, file: Path, wanted: Mapping[str, str]) -> tuple[
     have = ", ".join(c for c in table.columns if c != "@line")
     fix = f"it has {have}. Name it: --columns input=NAME,category=NAME"
     if missing or "input" not in chosen:
-        raise DataError(f"{file}: no column {', '.join(missing)}; {fix}" if missing else f"{file}: no text column; {fix}")
+        raise DataError(
+            f"{file}: no column {', '.join(missing)}; {fix}" if missing else f"{file}: no text column; {fix}"
+        )
     if not isinstance(dtype := table.schema[chosen["input"]], pl.String | pl.Categorical | pl.Enum):
         raise DataError(f"{file}: column {chosen['input']} holds {dtype}, not text; {fix}")
     texts = [pl.col(theirs).cast(pl.String).alias(ours) for ours, theirs in chosen.items()]

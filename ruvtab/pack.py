@@ -76,8 +76,8 @@ class Wording(NamedTuple):
 class Pack:
     """What a plan needs to know of a pack.
 
-    families: id, category, subject, domains, scenario, tags, weight (share of seeds per cell, beside the other
-    families'), file · templates: family (row of families), level (code), quality. `digest` hashes every file of the pack.
+    families: id, category, subject, domains, scenario, tags, weight (of each cell in the share of seeds), file ·
+    templates: family (row of families), level (code), quality. `digest` hashes every file of the pack.
     """
 
     meta: Meta

@@ -1,7 +1,7 @@
 """A fitted router: linear models over hashed words and pieces of words; says agent, labels, model and confidence.
 
-Runs on NumPy alone. A saved one is a folder of a NumPy archive without pickles and a JSON file, so that loading one runs
-no code of somebody else's.
+Runs on NumPy alone. A saved one is a folder of a NumPy archive without pickles and a JSON file: to load one runs no
+code of somebody else's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ WEIGHTS, HEAD = "router.npz", "router.json"
 _LAYOUT = {"words": WORD_BITS, "pieces": PIECE_BITS, "sizes": list(PIECE_SIZES), "format": 1}
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,36 +46,42 @@ class Router:
     weights: dict[str, Floats]
     bias: dict[str, Floats]
 
-    def probabilities(self, texts: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+    def chances(self, texts: pl.Series) -> dict[str, Doubles]:
         """Return per label an array (texts, values) of chances in [0, 1], each row summing to 1."""
-        scores = self._scores(pl.Series("text", texts, dtype=pl.String))
+        if self.head.encoder is not None:
+            dense = encoded(texts, self.head.encoder).astype(np.float64)
+            scores = {label: dense @ w.T for label, w in self.weights.items()}
+        else:
+            counts = counted(texts)
+            value = weighed(counts, self.idf, len(texts))
+            scores = {
+                label: np.stack([np.bincount(counts.row, value * w[counts.feature], len(texts)) for w in ws], axis=1)
+                for label, ws in self.weights.items()
+            }
         return {label: _softmax(found + self.bias[label]) for label, found in scores.items()}
 
-    def _scores(self, texts: pl.Series) -> dict[str, npt.NDArray[np.float64]]:
-        if self.head.encoder is not None:
-            dense = encoded(texts, self.head.encoder)
-            return {label: dense @ w.T.astype(np.float64) for label, w in self.weights.items()}
-        counts = counted(texts)
-        value = weighed(counts, self.idf, len(texts))
-        return {
-            label: np.stack([np.bincount(counts.row, value * w[counts.feature], len(texts)) for w in weights], axis=1)
-            for label, weights in self.weights.items()
-        }
-
-    def route(self, texts: Sequence[str]) -> pl.DataFrame:
-        """Decide each text: a column per label, confidence (the least of its labels'), agent and model where known."""
-        found = self.probabilities(texts)
+    def decided(self, chances: dict[str, Doubles]) -> pl.DataFrame:
+        """Decide by chances: a column per label, confidence (the least of its labels'), agent and model where known."""
         names = {
-            label: pl.Series(label, self.head.labels[label]).gather(chances.argmax(axis=1))
-            for label, chances in found.items()
+            label: pl.Series(label, self.head.labels[label]).gather(found.argmax(axis=1))
+            for label, found in chances.items()
         }
-        confidence = np.min([chances.max(axis=1) for chances in found.values()], axis=0)
+        confidence = np.min([found.max(axis=1) for found in chances.values()], axis=0)
         df = pl.DataFrame(list(names.values())).with_columns(confidence=pl.Series(confidence))
         if self.head.routing and {"category", "complexity"} <= set(names):
-            table = [(c, level, self.head.agents[c], m) for c, by in self.head.routing.items() for level, m in by.items()]
-            decided = pl.DataFrame(table, schema=["category", "complexity", "agent", "model"], orient="row")
-            df = df.join(decided, on=["category", "complexity"], how="left", validate="m:1", maintain_order="left")
+            agents = self.head.agents
+            table = [(c, level, agents[c], m) for c, models in self.head.routing.items() for level, m in models.items()]
+            routes = pl.DataFrame(table, schema=["category", "complexity", "agent", "model"], orient="row")
+            df = df.join(routes, on=["category", "complexity"], how="left", validate="m:1", maintain_order="left")
         return df
+
+    def route(self, texts: Sequence[str]) -> pl.DataFrame:
+        """Decide each text, as `decided` has it."""
+        return self.decided(self.chances(pl.Series("text", texts, dtype=pl.String)))
+
+    def with_routing(self, table: Mapping[str, dict[str, str]], agents: Mapping[str, str]) -> Router:
+        """Have decisions name agent and model: category → level → model, category → agent."""
+        return replace(self, head=replace(self.head, routing=dict(table), agents=dict(agents)))
 
     def save(self, folder: Path) -> None:
         """Write WEIGHTS and HEAD into a folder, which is made."""
@@ -94,7 +101,9 @@ def load(folder: Path) -> Router:
         if head.pop("layout") != _LAYOUT:
             raise ValueError("it was saved by another version of ruvtab")
         with np.load(folder / WEIGHTS, allow_pickle=False) as stored:
-            weights, bias = ({label: stored[f"{kind}_{label}"] for label in head["labels"]} for kind in ("weights", "bias"))
+            weights, bias = (
+                {label: stored[f"{kind}_{label}"] for label in head["labels"]} for kind in ("weights", "bias")
+            )
             return Router(Head(**head), stored["idf"], weights, bias)
     except FileNotFoundError as error:
         raise DataError(f"{folder} holds no router; save one: ruvtab evaluate DATASET --save {folder}") from error
@@ -104,7 +113,7 @@ def load(folder: Path) -> Router:
 
 def weighed(counts: Counts, idf: Floats, n_texts: int) -> Floats:
     """Weigh counts as sublinear TF-IDF; words and pieces each have length 1 per text."""
-    value = (1 + np.log(counts.count)) * idf[counts.feature]
+    value = (1 + np.log(counts.times)) * idf[counts.feature]
     block = counts.row * 2 + (counts.feature >= 1 << WORD_BITS)
     norm = np.sqrt(np.bincount(block, value.astype(np.float64) ** 2, 2 * n_texts))
     return np.asarray(value / np.maximum(norm, 1e-12)[block], np.float32)
@@ -129,7 +138,7 @@ def encoded(texts: pl.Series, encoder: str) -> Floats:
     return np.asarray(model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False), np.float32)
 
 
-def _softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _softmax(scores: Doubles) -> Doubles:
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 

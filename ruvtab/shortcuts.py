@@ -1,4 +1,4 @@
-"""What gives a label away: simple predictors that should fail, each learned on one part of the rows, tried on another."""
+"""What gives a label away: simple predictors that should fail, learned on one part of the rows, tried on another."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ruvtab.draw import bits, key_of
 from ruvtab.measures import Codes, macro_f1
 from ruvtab.tokens import WORD_BITS, Tokens, words_of
+
+Bools = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 KEYWORDS = 10
 LENGTH_BINS = 24
@@ -19,11 +24,11 @@ _SLOTS = 1 << WORD_BITS
 
 @dataclass(frozen=True)
 class Part:
-    """Rows as the predictors see them: `key` is whatever one of them looks at, codes of the label, which rows learn."""
+    """Rows as the predictors see them: codes of the label in [0, n_labels), and which rows learn."""
 
     label: Codes
     n_labels: int
-    learns: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    learns: Bools
 
 
 def shortcuts_of(df: pl.DataFrame, label: str) -> dict[str, float]:
@@ -52,7 +57,7 @@ def shortcuts_of(df: pl.DataFrame, label: str) -> dict[str, float]:
     return found
 
 
-def _learns(df: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _learns(df: pl.DataFrame) -> Bools:
     if "split" in df.columns:
         train = (df["split"] == "train").fill_null(False).to_numpy()
         if 0 < train.sum() < len(df):
@@ -77,7 +82,7 @@ def _by_key(part: Part, key: Codes, *, balanced: bool = True) -> Codes:
     return np.asarray(rates.argmax(axis=1)[key])
 
 
-def _by_words(part: Part, tokens: Tokens, weigh: Callable[[np.ndarray], np.ndarray]) -> Codes:
+def _by_words(part: Part, tokens: Tokens, weigh: Callable[[Counts], Floats]) -> Codes:
     """Predict each row by the sum of its words' weights, learned from counts of words per label."""
     slot = (tokens.hash >> np.uint64(64 - WORD_BITS)).astype(np.int64)
     learns = part.learns[tokens.row]
@@ -87,12 +92,12 @@ def _by_words(part: Part, tokens: Tokens, weigh: Callable[[np.ndarray], np.ndarr
     return np.asarray(np.argmax(scores, axis=0))
 
 
-def _log_odds(seen: np.ndarray) -> np.ndarray:
+def _log_odds(seen: Counts) -> Floats:
     """Weigh words as naive Bayes with smoothing does, all labels equally likely."""
     return np.asarray(np.log((seen + 0.1) / (seen + 0.1).sum(axis=1, keepdims=True)))
 
 
-def _keywords(seen: np.ndarray) -> np.ndarray:
+def _keywords(seen: Counts) -> Floats:
     """Give one point to each of the KEYWORDS words that are most a label's own, none to others."""
     share = seen / np.maximum(seen.sum(axis=1, keepdims=True), 1)
     own = share - share.sum(axis=0) / len(share)

@@ -1,6 +1,6 @@
-"""Texts as hashed words and pieces of words: every substring's hash is a difference of two prefix sums (Rabin, Karp 1987).
+"""Texts as hashed words and pieces of words, the same on every machine, without a vocabulary to keep.
 
-The same hashes on every machine and in every version, without a vocabulary to keep.
+A substring's hash is a difference of two prefix sums (Karp and Rabin 1987).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class Counts(NamedTuple):
-    """How often each feature stands in each text: `row` of each pair ascending, feature in [0, N_FEATURES), count."""
+    """How often each feature stands in each text: `row` ascending, feature in [0, N_FEATURES), times."""
 
     row: Ints
     feature: Ints
-    count: npt.NDArray[np.float32]
+    times: npt.NDArray[np.float32]
 
 
 class Tokens(NamedTuple):
@@ -57,15 +57,15 @@ def counted(texts: pl.Series) -> Counts:
         kinds += [_slot(_pieces(data, row, n), 1 << WORD_BITS, PIECE_BITS) for n in PIECE_SIZES]
         ordered = np.sort(np.concatenate(kinds))
         keys = distinct(ordered)
-        count = np.diff(np.searchsorted(ordered, keys), append=len(ordered)).astype(np.float32)
-        parts.append(Counts(keys // N_FEATURES + first, keys % N_FEATURES, count))
+        times = np.diff(np.searchsorted(ordered, keys), append=len(ordered)).astype(np.float32)
+        parts.append(Counts(keys // N_FEATURES + first, keys % N_FEATURES, times))
     return Counts(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def distinct(keys: Ints) -> Ints:
     """Sort keys and keep one of each. NumPy's `unique` hashes integers since 2.3, which is ten times slower."""
     ordered = np.sort(keys)
-    return ordered[np.diff(ordered, prepend=-1) != 0]
+    return np.asarray(ordered[np.diff(ordered, prepend=-1) != 0])
 
 
 def _slot(tokens: Tokens, first: int, bits: int) -> Ints:
