@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class Audit:
     def passed(self) -> bool:
         """Whether no gate failed."""
         return all(gate.passed is not False for gate in self.gates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self) | {"path": str(self.path), "passed": self.passed}
 
 
 def audit(

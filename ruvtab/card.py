@@ -79,3 +79,34 @@ def _share_table(column: str, stats: dict[str, Any]) -> str:
         f"| {label} | {n:,} | {stats['shares'][column][label]:.1%} |" for label, n in stats["counts"][column].items()
     )
     return f"| {column} | rows | share |\n|---|---|---|\n{rows}"
+
+
+def model_card(report: dict[str, Any]) -> str:
+    """Write the card of a router from the report of its evaluation."""
+    scores = "\n".join(
+        f"| {label} | {name} | {s['macro_f1']:.3f} | " + (f"{s['accuracy']:.3f}" if "accuracy" in s else "") + " |"
+        for label, found in report["scores"].items()
+        for name, s in found.items()
+    )
+    models = "".join(
+        f"\nModel by the routing table: {name} {share:.3f} right."
+        for name, share in report.get("model_accuracy", {}).items()
+    )
+    return f"""---
+library_name: ruvtab
+pipeline_tag: text-classification
+---
+
+# A task router
+
+Logistic regression over hashed words and pieces of words, fitted by ruvtab on {report["train_rows"]:,} rows of
+`{report["dataset"]}` and tried on {report["rows"]:,} rows of `{report["on"]}`, inputs alone.
+
+| label | predictor | macro-F1 | accuracy |
+|---|---|---|---|
+{scores}
+{models}
+
+Use it: `ruvtab route "add a test for the parser" --router THIS_FOLDER`. It knows the kinds of request it was trained on
+and no others; its confidence is that of its least certain label. `router.npz` holds weights without pickles.
+"""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from ruvtab import __version__, show
-from ruvtab.settings import Settings
+from ruvtab import __version__, judge, show
+from ruvtab.settings import AsJson, Folder, Settings
 
 if TYPE_CHECKING:
     from ruvtab.plan import Plan
@@ -27,9 +26,6 @@ app = App(
     ),
     suppress_keyboard_interrupt=False,
 )
-
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
-Folder = Annotated[Path, Parameter(help="The dataset folder.")]
 
 
 _Shared = Settings()
@@ -214,67 +210,8 @@ def plan(
     )
 
 
-@app.command
-def check(
-    pack: Annotated[Path | None, Parameter(help="The pack folder; none is the English pack.")] = None,
-    *,
-    json: AsJson = False,
-) -> None:
-    """Read a pack and print every fault with file and line.
-
-    For example:
-
-    * `ruvtab check my-pack`
-    * `ruvtab check --json`
-    """
-    from ruvtab.check import load
-    from ruvtab.errors import PackError
-
-    try:
-        read = load(pack)
-    except PackError as error:
-        if json:
-            show.as_json(
-                {"faults": [{"file": str(f.file), "line": f.line, "message": f.message} for f in error.faults]}
-            )
-            raise SystemExit(2) from None
-        raise
-    counts = read.summary()
-    if json:
-        show.as_json({"faults": [], **counts})
-        return
-    show.table(
-        f"{read.meta.name} {read.meta.version} ({read.meta.language})",
-        ["category", "families", "subjects", "templates", "inputs", "contexts"],
-        [[str(x) for x in r.values()] for r in counts["categories"]],
-    )
-    print(f"{counts['tables']} vocabulary tables with {counts['rows']:,} rows. No faults.")
-
-
-@app.command
-def verify(
-    out: Folder,
-    *,
-    pack: Annotated[Path | None, Parameter(help="The pack it was built from, if not the English one.")] = None,
-    sample: Annotated[int, Parameter(help="Rows to render anew and compare.", validator=Number(gte=0))] = 200,
-    json: AsJson = False,
-) -> None:
-    """Check that the files match the manifest and that rows match the config. Exit code 1 if not.
-
-    For example:
-
-    * `ruvtab verify dataset`
-    * `ruvtab verify mine --pack my-pack --sample 1000`
-    """
-    from ruvtab.verify import verify as problems_of
-
-    with show.progress("files", quiet=json) as progress:
-        problems = problems_of(out, pack=pack, sample=sample, progress=progress)
-    if json:
-        show.as_json({"ok": not problems, "problems": problems})
-    else:
-        print("\n".join(problems) if problems else f"{out}: files match the manifest, sampled rows match the config")
-    raise SystemExit(1 if problems else 0)
+for command in (judge.check, judge.verify, judge.audit, judge.evaluate, judge.route):
+    app.command(command)
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ruvtab.config import DatasetConfig
 
 
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
+Folder = Annotated[Path, Parameter(help="The dataset folder.")]
+
+
 @Parameter(name="*")
 @dataclass
 class Settings:

@@ -7,7 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from ruvtab.errors import OutputError
 
 
 def as_json(value: object) -> None:
@@ -44,6 +47,27 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
             ).rstrip()
         )
     print()
+
+
+def written(path: Path, text: str) -> None:
+    """Write a text file and the folders above it; raises OutputError where that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; name another place") from error
+
+
+@contextmanager
+def waiting(what: str, *, quiet: bool) -> Iterator[None]:
+    """Show that something is at work on a terminal; elsewhere nothing."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
 
 
 @contextmanager
