@@ -74,20 +74,19 @@ def is_label_missing(labels: tuple[str, ...]) -> pl.Expr:
 
 
 def is_other_model(routing: Mapping[str, Mapping[str, str]]) -> pl.Expr:
-    """The model is not the one that the routing table has for category and complexity, which it must know."""
-    table = [(c, level, model) for c, models in routing.items() for level, model in models.items()]
-    right = pl.any_horizontal(
-        (pl.col("category") == c) & (pl.col("complexity") == level) & (pl.col("expected_model") == model)
-        for c, level, model in table
-    )
-    return ~right.fill_null(False)
+    """A model that is not the routing table's for category and complexity, where the table has them."""
+    return pl.any_horizontal(
+        (pl.col("category") == c) & (pl.col("complexity") == level) & pl.col("expected_model").ne_missing(model)
+        for c, models in routing.items()
+        for level, model in models.items()
+    ).fill_null(False)
 
 
-ROW_GATES: Mapping[str, Callable[[], pl.Expr]] = {
-    "empty": is_empty,
-    "placeholder": is_placeholder_left,
-    "markup": is_markup_left,
-    "encoding": is_encoding_damaged,
-    "secret": is_secret,
-    "personal": is_personal,
+ROW_GATES: Mapping[str, tuple[Callable[[], pl.Expr], str]] = {
+    "empty": (is_empty, f"no text, or fewer than {MIN_CHARS} characters"),
+    "placeholder": (is_placeholder_left, "a slot that nobody filled"),
+    "markup": (is_markup_left, "tokens of a chat template, or HTML entities"),
+    "encoding": (is_encoding_damaged, "replacement or control characters, UTF-8 read as Latin-1"),
+    "secret": (is_secret, "something shaped like a key or token"),
+    "personal": (is_personal, "something shaped like a mail address, telephone, card, IBAN or social number"),
 }
