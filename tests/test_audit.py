@@ -28,7 +28,7 @@ def clean() -> Rows:
     """Rows without any fault: texts that share few words, splits by group, every label as often as the next."""
     return [
         {
-            "input": f"{verb} the {thing} number {i * 10 + j} in room {chr(97 + j)}{i} before the {THINGS[(i + j) % 6]} show",
+            "input": f"{verb} the {thing} number {i * 10 + j} in room {chr(97 + j)}{i} of {THINGS[(i + j) % 6]} hall",
             "context": f"note {i}{j}",
             "category": ("Coder", "Reviewer")[j % 2],
             "complexity": ("Simple", "Complex")[i % 2],
@@ -50,7 +50,10 @@ def duplicate(rows: Rows) -> None:
 
 
 def near_duplicate(rows: Rows) -> None:
-    long = "please go over the invoice export of the northern branch and see why the totals of march and april differ by one cent on each of the pages"
+    long = (
+        "go over the invoice export of the northern branch and see why totals of march and april differ by a cent on "
+    )
+    long += "each of the pages that the printer in the basement gave us"
     rows += [rows[0] | {"input": long, "group_id": "n1"}, rows[0] | {"input": long + " now", "group_id": "n2"}]
 
 
@@ -148,7 +151,10 @@ def test_all_planted_faults_in_one_file_are_named(tmp_path: Path) -> None:
         more = clean()
         plant(more)
         fresh = [row for row in more if row not in clean()]
-        rows += [row | {"group_id": f"{row['group_id']}/{i}" if "-" not in row["group_id"] else row["group_id"]} for row in fresh]
+        rows += [
+            row | {"group_id": f"{row['group_id']}/{i}" if "-" not in row["group_id"] else row["group_id"]}
+            for row in fresh
+        ]
         expected |= gates
     path = written(tmp_path / "planted.jsonl", rows)
     with path.open("a") as file:
@@ -167,12 +173,18 @@ def test_what_looks_like_a_fault_and_is_none_passes(name: str, tmp_path: Path) -
 
 
 def test_a_label_that_length_or_first_word_gives_away_fails(tmp_path: Path) -> None:
-    rows = [row | {"input": f"{row['input']} {k}", "group_id": f"{row['group_id']}{k}"} for k in range(10) for row in clean()]
+    rows = [
+        row | {"input": f"{row['input']} {k}", "group_id": f"{row['group_id']}{k}"}
+        for k in range(10)
+        for row in clean()
+    ]
     for i, row in enumerate(rows):
         row["input"] = ("Please " if row["category"] == "Coder" else "Kindly ") + row["input"]
         row["input"] += " and so on and on" * 5 if row["complexity"] == "Complex" else ""
         row["split"], row["context"] = ("train", "test")[i % 3 == 0], f"note {i}"
-    gates = {gate.name for gate in audit(written(tmp_path / "given.jsonl", rows), near=1.0).gates if gate.passed is False}
+    gates = {
+        gate.name for gate in audit(written(tmp_path / "given.jsonl", rows), near=1.0).gates if gate.passed is False
+    }
     assert {"shortcut: complexity by length", "shortcut: category by first word"} <= gates
     assert "shortcut: category by length" not in gates
 
