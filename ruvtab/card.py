@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ruvtab.config import SPLITS
+from ruvtab.pack import default_pack
 from ruvtab.plan import Plan
 
 
@@ -35,7 +36,7 @@ Fingerprint `{mark}`. Rebuild exactly with the same ruvtab version and this conf
 
 {shares}
 
-## Files
+{_truth(f"{meta.name} {meta.version}")}## Files
 
 | file | rows | bytes |
 |---|---|---|
@@ -43,6 +44,22 @@ Fingerprint `{mark}`. Rebuild exactly with the same ruvtab version and this conf
 
 Licence of the pack: {meta.licence}.
 """
+
+
+def _truth(pack: str) -> str:
+    """Tell what routers trained on the pack's data were measured to do, where that was recorded for this version."""
+    try:
+        found = json.loads((default_pack().parent / "measured.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    if found["pack"] != pack:
+        return ""
+    parts = [f"{part['title']}\n\n{_table(part['header'], part['lines'])}" for part in found["tables"]]
+    return "\n\n".join(["## What it teaches", *parts, found["meaning"]]) + "\n\n"
+
+
+def _table(header: list[str], lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines))
 
 
 def _yaml(plan: Plan, stats: dict[str, Any], files: dict[str, dict[str, Any]]) -> str:

@@ -214,9 +214,9 @@ def _show_evaluation(report: dict[str, Any], *, worst: bool) -> None:
         show.table(f"{label}: true in rows, decided in columns", ["", *found["values"]], rows)
     if worst:
         print("Rows whose right labels were held least likely:")
-        for row in report["worst"]:
-            wrong = [f"{k} {row['right'][k]} → {v}" for k, v in row["decided"].items() if v != row["right"][k]]
-            print(f"  {row['input'][:110]!r}: {', '.join(wrong) or 'right, but barely'}")
+        for bad in report["worst"]:
+            wrong = [f"{k} {bad['right'][k]} → {v}" for k, v in bad["decided"].items() if v != bad["right"][k]]
+            print(f"  {bad['input'][:110]!r}: {', '.join(wrong) or 'right, but barely'}")
     if "model_accuracy" in report:
         print(
             "\nmodel accuracy  " + "  ".join(f"{name} {share:.3f}" for name, share in report["model_accuracy"].items())
@@ -242,7 +242,7 @@ def route(
     For example:
 
     * `ruvtab route "add a Retry-After header to our 429"`
-    * `ruvtab route - --router my-router < requests.txt` decides one request a line.
+    * `ruvtab route - --router my-router` decides each line of its input.
     """
     from ruvtab.errors import ConfigError
     from ruvtab.router import load

@@ -53,7 +53,7 @@ def audit_page(found: Audit) -> str:
         ]
         parts += [f"<h2>{escape(label)}</h2>", table(["value", "share"], bars)]
         if lengths := found.lengths.get(label):
-            cells = [[escape(str(v)) for v in row.values()] for row in lengths[:30]]
+            cells = [[escape(str(v)) for v in found_of.values()] for found_of in lengths[:30]]
             parts.append(table([name.replace("_", " ") for name in lengths[0]], cells))
     if found.shortcuts:
         names = list(dict.fromkeys(name for scores in found.shortcuts.values() for name in scores))

@@ -13,9 +13,10 @@ import pytest
 from packs import Files
 from shell import RUVTAB, content, here, run
 
-from ruvtab import cli
+from ruvtab import cli, judge
 
-COMMANDS = ("build", "preview", "plan", "check", "verify")
+FUNCTIONS = (cli.build, cli.preview, cli.plan, judge.check, judge.verify, judge.audit, judge.evaluate, judge.route)
+COMMANDS = {function.__name__: function for function in FUNCTIONS}
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,11 @@ def test_help_is_there_without_heavy_imports(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_examples_in_help_are_commands_that_are_understood(command: str) -> None:
-    examples = re.findall(r"`ruvtab (.*?)`", getattr(cli, command).__doc__)
+    examples = re.findall(r"`ruvtab (.*?)`", COMMANDS[command].__doc__ or "")
     assert examples
     for example in examples:
         function = cli.app.parse_args(shlex.split(example), exit_on_error=False, print_error=False)[0]
-        assert function is getattr(cli, command)
+        assert function is COMMANDS[command]
 
 
 @pytest.mark.parametrize("line", ["bogus", "build", "build out --bogus", "plan -n 0", "check gone", "verify gone"])

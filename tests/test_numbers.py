@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from random import Random
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packs import small_pack, write_pack
 
+from ruvtab import DatasetConfig
+from ruvtab.builder import plan_of
 from ruvtab.draw import MAX_ROWS, bits, permute, stride_of, strided
 from ruvtab.errors import CapacityError
 from ruvtab.quota import apportion, seeds_per_level
@@ -93,3 +100,40 @@ def test_splits_of_many_small_strata_hold_overall(sizes: list[int], shares: tupl
     assert (cut["cut_2"] <= pl.Series(sizes)).all()
     for n, share in zip(counts, shares, strict=True):
         assert abs(n - share * sum(sizes)) <= 1
+
+
+def test_a_family_of_twice_the_weight_gets_twice_the_seeds(tmp_path: Path) -> None:
+    files = small_pack()
+    name = next(name for name in files if name.startswith("families/"))
+    text = files[name]
+    heavy = re.search(r'\[\[family\]\]\nid = "([^"]+)"', text)
+    assert heavy is not None
+    files[name] = text.replace(heavy[0], f"{heavy[0]}\nweight = 3", 1)
+    shares = {}
+    for label, content in (("even", small_pack()), ("heavy", files)):
+        plan = plan_of(DatasetConfig(rows=600, pack=write_pack(tmp_path / label, content)))
+        seeds = plan.capacity().group_by("family").agg(pl.sum("seeds")).sort("family")
+        shares[label] = dict(seeds.rows())
+    of = heavy[1]
+    assert shares["heavy"][of] > 1.5 * shares["even"][of]
+    assert sum(shares["heavy"].values()) == sum(shares["even"].values())
+
+
+@given(
+    st.integers(0, 200),
+    st.lists(st.sampled_from([0.1, 0.5, 1.0, 8.0]), min_size=1, max_size=40),
+    st.randoms(use_true_random=False),
+)
+def test_shares_in_turn_are_exact_and_within_one_of_their_part(
+    total: int, weights: list[float], random: Random
+) -> None:
+    order = random.sample(range(len(weights)), len(weights))
+    counts = apportion(total, weights, order=order)
+    assert counts.sum() == total
+    assert all(abs(n - total * w / sum(weights)) < 1 + 1e-6 for n, w in zip(counts, weights, strict=True))
+
+
+def test_small_shares_have_their_part_beside_large_ones() -> None:
+    weights = [8.0] * 10 + [3.0] * 100  # parts of 0.42 and 0.16 each: by size alone, the large ones would all be served
+    counts = [apportion(20, weights, order=np.random.default_rng(i).permutation(110)) for i in range(20)]
+    assert 14 <= np.mean([c[10:].sum() for c in counts]) <= 18
