@@ -242,14 +242,14 @@ def route(
     For example:
 
     * `ruvtab route "add a Retry-After header to our 429"`
-    * `ruvtab route - --router my-router` decides each line of its input.
+    * `ruvtab route --router my-router` decides each line of its standard input.
     """
     from ruvtab.errors import ConfigError
     from ruvtab.router import load
 
-    lines = [line.strip() for line in sys.stdin if line.strip()] if text == ("-",) else list(text)
+    lines = list(text) if text or sys.stdin.isatty() else [line.strip() for line in sys.stdin if line.strip()]
     if not lines:
-        raise ConfigError("nothing to decide; give a request in quotes, or - to read one per line")
+        raise ConfigError("nothing to decide; give a request in quotes, or one per line on standard input")
     decided = load(router).route(lines).to_dicts()
     if json:
         show.as_json([{"input": line} | found for line, found in zip(lines, decided, strict=True)])

@@ -16,7 +16,8 @@ RUVTAB = (sys.executable, "-m", "ruvtab")
 def run(*arguments: object, code: int = 0) -> str:
     """Return what was printed: results, or the error when it is to fail with code 2."""
     command = [*RUVTAB, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    nothing = subprocess.DEVNULL
+    done = subprocess.run(command, stdin=nothing, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert (done.stdout if code == 2 else done.stderr) == ""
     assert "Traceback" not in done.stderr

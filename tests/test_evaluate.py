@@ -160,4 +160,4 @@ def test_what_is_no_router_is_told(spoil: object, told: str, tmp_path: Path) -> 
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_wrong_arguments_are_told(arguments: tuple[str, ...], told: str, labelled: Path) -> None:
-    assert told in here(*(a.format(labelled=labelled) for a in arguments), code=2)
+    assert told in run(*(a.format(labelled=labelled) for a in arguments), code=2)
