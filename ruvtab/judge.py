@@ -237,7 +237,7 @@ def route(
     router: Annotated[Path, Parameter(help="The folder of a saved router.")] = Path("router"),
     json: AsJson = False,
 ) -> None:
-    """Decide a request by a router saved with `ruvtab evaluate --save`: agent, labels, model, confidence.
+    """Decide a request by a router saved with `evaluate --save`: agent, labels, model, confidence.
 
     For example:
 

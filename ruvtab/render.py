@@ -107,8 +107,8 @@ class Renderer:
         site = numbers(chunk.rows["site"].to_numpy())
         columns = {name: values.take(site) for name, values in self._label_arrays.items()}
         columns |= {
-            "id": _hex(chunk.ids),
-            "group_id": _hex(chunk.rows["group"].to_numpy()),
+            "id": hex_digits(chunk.ids),
+            "group_id": hex_digits(chunk.rows["group"].to_numpy()),
             "origin": _named(ORIGINS, chunk.rows["origin"]),
             "split": _named(SPLITS, chunk.rows["split"]),
             "input": self._joined(chunk.input),
@@ -232,18 +232,12 @@ def _named(names: tuple[str, ...], codes: pl.Series) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(numbers(codes.to_numpy().astype(np.int32)), texts(names))
 
 
-def _fixed_width(digits: npt.NDArray[np.uint8]) -> pa.StringArray:
-    """Make a text of each row of ASCII digits."""
-    n, width = digits.shape
-    ends = np.arange(0, n * width + 1, width, dtype=np.int32)
-    return pa.StringArray.from_buffers(n, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(digits)))
+# the two hex digits of every byte, as they lie in memory
+_DIGITS = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
 
 
-_NIBBLES = np.frombuffer(b"0123456789abcdef", np.uint8)
-_DIGITS = np.stack([_NIBBLES[np.arange(65536, dtype=np.uint16) >> shift & 15] for shift in (12, 8, 4, 0)], axis=1)
-HEX_QUARTERS = _fixed_width(_DIGITS)
-
-
-def _hex(values: U64) -> pa.StringArray:
+def hex_digits(values: U64) -> pa.StringArray:
     """Write 64-bit numbers as 16 hex digits."""
-    return _fixed_width(_DIGITS[values.astype(">u8").view(">u2").astype(np.intp)].reshape(-1, 16))
+    digits = _DIGITS[values.astype(">u8").view(np.uint8)]
+    ends = np.arange(0, 16 * len(values) + 1, 16, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(digits))

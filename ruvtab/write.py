@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ruvtab.config import ORIGINS, SPLITS
-from ruvtab.render import HEX_QUARTERS, Chunk, Renderer, Text
+from ruvtab.render import Chunk, Renderer, Text, hex_digits
 from ruvtab.schema import ENCODED, ENCODED_COLUMNS, JSON_ORDER, LABELS, METADATA, numbers, texts
 
 ROW_GROUP = 32_768
@@ -52,12 +52,12 @@ class JsonWriter:
             "to_group": [to_group],
             "origin": [f"{to_origin}{o}{to_split}{s}" for o, s in product(ORIGINS, SPLITS)],
             "end": [parts[-1] for parts in tails],
-            "hex": [],
+            "ids": [],
         }
         pool = renderer.json_pool
         ends = accumulate(map(len, fixed.values()), initial=len(pool))
         self._first = dict(zip(fixed, ends, strict=False))
-        self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values())), HEX_QUARTERS])
+        self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values()))])
 
     def lines(self, chunk: Chunk) -> pa.StringArray:
         """Write one text per row, each with its separator behind it."""
@@ -69,9 +69,9 @@ class JsonWriter:
                 first["head"] + head,
                 first["quality"] + rows["quality"].to_numpy(),
                 first["tail"] + tail,
-                first["hex"] + _quarters(chunk.ids),
+                first["ids"] + np.arange(n),
                 np.full(n, first["to_group"]),
-                first["hex"] + _quarters(rows["group"].to_numpy()),
+                first["ids"] + np.arange(n, 2 * n),
                 first["origin"] + label,
                 first["end"] + tail,
             ]
@@ -85,7 +85,8 @@ class JsonWriter:
         fragments[starts + 1 + chunk.input.per_row] = first["between"]
         _place(fragments, starts + 2 + chunk.input.per_row, chunk.context)
         fragments[(starts + 2 + n_text)[:, None] + np.arange(behind.shape[1])] = behind
-        _, offsets, data = self._pool.take(numbers(fragments)).buffers()
+        ids = (hex_digits(values) for values in (chunk.ids, rows["group"].to_numpy()))
+        _, offsets, data = pa.concat_arrays([self._pool, *ids]).take(numbers(fragments)).buffers()
         return pa.StringArray.from_buffers(
             n, pa.py_buffer(np.frombuffer(offsets, np.int32)[np.concatenate(([0], ends))]), data
         )
@@ -121,10 +122,6 @@ def _skeleton(labels: dict[str, Any], indent: int | None) -> list[str]:
 def _place(fragments: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], text: Text) -> None:
     before = np.cumsum(text.per_row) - text.per_row
     fragments[np.repeat(starts - before, text.per_row) + np.arange(len(text.fragments))] = text.fragments
-
-
-def _quarters(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    return values.astype(">u8").view(">u2").reshape(-1, 4).astype(np.int64)
 
 
 @dataclass
