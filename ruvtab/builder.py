@@ -1,36 +1,31 @@
-"""The order of the stages: pack, lexicon, plan, chunks, files, manifest."""
+"""The order of the stages: pack, lexicon, plan, shards, stats, card, manifest."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pyarrow as pa
 
-import ruvtab
 from ruvtab import card
-from ruvtab.config import SPLITS, DatasetConfig
+from ruvtab.config import DatasetConfig
 from ruvtab.engine import in_order, n_threads
-from ruvtab.errors import ConfigError, OutputError
-from ruvtab.manifest import MANIFEST, Tally, fingerprint, read_manifest
+from ruvtab.errors import OutputError
+from ruvtab.manifest import MANIFEST, Tally, file_problem, fingerprint, read_manifest
+from ruvtab.partial import BUILD, PARTIAL, finished, identity
 from ruvtab.plan import Plan, planned
 from ruvtab.prepare import prepared
-from ruvtab.render import Chunk, Renderer
-from ruvtab.schema import SCHEMA, numbers
-from ruvtab.write import LIST_SEPARATOR, JsonWriter, Output, ParquetOutput, data_of
+from ruvtab.render import Renderer
+from ruvtab.schema import SCHEMA
+from ruvtab.shard import CHUNK_ROWS, FORMATS, PREFIX, SHARD_ROWS, Layout, is_recorded, record_of, write_shard
+from ruvtab.write import Output
 
-FORMATS = ("jsonl", "json", "parquet")
-CHUNK_ROWS = 32_768
 PRETTY_LIMIT = 100_000
-PREFIX = "claude_training"
-_PARTIAL = ".ruvtab-partial"
-_SHORT = {"train": "train", "validation": "val", "test": "test"}
 
 Progress = Callable[[int, int], None]
 
@@ -51,16 +46,12 @@ def scan(
     The reader speaks the Arrow C stream: Polars, DuckDB, pandas and pyarrow take it as it is.
     """
     plan = plan_of(config or DatasetConfig())
-    renderer = Renderer(plan)
-    batches = in_order(
-        lambda i: renderer.batch(_chunk(renderer, i, chunk_rows)), -(-plan.n_rows // chunk_rows), threads or n_threads()
-    )
-    return pa.RecordBatchReader.from_batches(SCHEMA, batches)
+    renderer, n = Renderer(plan), -(-plan.n_rows // chunk_rows)
 
+    def batch(i: int) -> pa.RecordBatch:
+        return renderer.batch(renderer.chunk(i * chunk_rows, min((i + 1) * chunk_rows, plan.n_rows)))
 
-def _chunk(renderer: Renderer, number: int, chunk_rows: int) -> Chunk:
-    start = number * chunk_rows
-    return renderer.chunk(start, min(start + chunk_rows, renderer.plan.n_rows))
+    return pa.RecordBatchReader.from_batches(SCHEMA, in_order(batch, n, threads or n_threads()))
 
 
 def build(
@@ -70,155 +61,158 @@ def build(
     formats: Sequence[str] = FORMATS,
     overwrite: bool = False,
     pretty: bool | None = None,
+    shard_rows: int = SHARD_ROWS,
+    compress: bool = False,
     chunk_rows: int = CHUNK_ROWS,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Build a dataset folder and return its manifest.
 
-    Files are made in a partial folder inside `out` and moved into place when all are whole, the manifest last; a build
-    that fails or is interrupted leaves what was there before. `pretty` None writes the JSON list up to PRETTY_LIMIT
-    rows. `progress` is called with rows done and rows in all.
+    Files are made shard by shard in a partial folder inside `out` and moved into place when all are whole, the manifest
+    last. What fails or is interrupted leaves what was there before, and of several shards those that are whole: the
+    same call again makes only what is missing. On a finished dataset of the same config it mends files that are missing
+    or damaged. `pretty` None writes the JSON list up to PRETTY_LIMIT rows. `compress` writes JSON lines as zstd.
+    `progress` is called with rows done and rows in all.
 
     Raises PackError, ConfigError, CapacityError and OutputError.
     """
-    if (unknown := sorted(set(formats) - set(FORMATS))) or not formats:
-        raise ConfigError(f"unknown format {', '.join(unknown) or 'none'}; formats are {', '.join(FORMATS)}")
     plan, target = plan_of(config or DatasetConfig()), Path(out)
-    mark = fingerprint(plan)
-    _refuse_occupied(target, mark, overwrite)
-    wanted = [f for f in formats if f != "json" or (plan.n_rows <= PRETTY_LIMIT if pretty is None else pretty)]
-    made, partial = not target.exists(), target / _PARTIAL
+    small = plan.n_rows <= PRETTY_LIMIT or set(formats) == {"json"}
+    listed = "json" in formats and (small if pretty is None else pretty)
+    layout = Layout(plan.n_rows, tuple(f for f in formats if f != "json" or listed), shard_rows, compress)
+    mark, partial = fingerprint(plan), target / PARTIAL
+    before = finished(target, plan, layout, mark, overwrite)
+    made = not target.exists()
+    work = _Work(plan, layout, partial, mark, threads or n_threads(), chunk_rows, progress)
+    whole = False
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / "fingerprint").write_text(mark)
-        renderer = Renderer(plan)
-        files = _Files(renderer, partial, wanted, mark)
-        with closing(files):
-            tally = _rendered(renderer, files, chunk_rows, threads or n_threads(), progress)
-        manifest = _described(plan, partial, files.entries(), tally, mark)
-        _moved(partial, target, manifest)
+        if before is not None:
+            manifest = _mended(work, target, before)
+        else:
+            work.begin()
+            manifest = _described(plan, layout, partial, *work.done(), mark)
+            _moved(partial, target, manifest)
+        whole = True
     except OSError as error:
         left = "the dataset that was there is untouched" if (target / MANIFEST).exists() else "nothing is left behind"
+        if kept := work.n_whole():
+            left = f"{kept} of {layout.n_shards} shards are kept, the same command goes on from there"
         why = error.strerror or error
         raise OutputError(f"{target}: cannot be written: {why}; {left}. Free space, or name another folder") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if whole or not work.n_whole():
+            shutil.rmtree(partial, ignore_errors=True)
         if made and target.is_dir() and not any(target.iterdir()):
             target.rmdir()
     return manifest
 
 
-def _refuse_occupied(target: Path, mark: str, overwrite: bool) -> None:
-    try:
-        found = sorted(p.name for p in target.iterdir()) if target.exists() else []
-        unfinished = target / _PARTIAL / "fingerprint"
-        same = _PARTIAL in found and unfinished.exists() and unfinished.read_text() == mark
-    except NotADirectoryError:
-        raise OutputError(f"{target} is a file; name a folder to build into") from None
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be used: {error.strerror or error}; name another folder") from error
-    if found and not overwrite and not (same and MANIFEST not in found):
-        what = "an unfinished build of another config" if found == [_PARTIAL] else ", ".join(found[:3])
-        more = ", …" if len(found) > 3 else ""
-        fix = "--overwrite replaces the dataset in it; or name another folder"
-        raise OutputError(f"{target} is not empty, it holds {what}{more}: {fix}")
+@dataclass
+class _Work:
+    """The partial folder of a build, and what fills it."""
+
+    plan: Plan
+    layout: Layout
+    folder: Path
+    mark: str
+    threads: int
+    chunk_rows: int
+    progress: Progress | None
+    _rows: int = 0
+
+    def begin(self) -> None:
+        """Make the folder, or go on in it where it holds shards of this very build."""
+        if not (self.folder / BUILD).exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / BUILD).write_text(json.dumps(identity(self.plan, self.layout, self.mark), indent=2))
+
+    def n_whole(self) -> int:
+        """Count the whole shards that are worth keeping: of one shard alone none is."""
+        shards = range(self.layout.n_shards) if self.layout.n_shards > 1 else ()
+        return sum(is_recorded(self.folder, shard) for shard in shards)
+
+    def done(self) -> tuple[dict[str, dict[str, Any]], Tally]:
+        """Make the shards that are missing; return all files' entries by name, and what the rows add up to."""
+        tally, entries = Tally(self._renderer), dict[str, dict[str, Any]]()
+        for shard in range(self.layout.n_shards):
+            record = record_of(self.folder, shard)
+            if record is None:
+                record = self.made(shard)
+            else:
+                start, stop = self.layout.rows_of(shard)
+                self._told(stop - start)
+            tally.add_record(record)
+            entries |= {entry["name"]: entry for entry in record["files"]}
+        return entries, tally
+
+    def made(self, shard: int) -> dict[str, Any]:
+        """Write a shard and return its record."""
+        return write_shard(
+            self._renderer,
+            self.layout,
+            shard,
+            self.folder,
+            self.mark,
+            threads=self.threads,
+            chunk_rows=self.chunk_rows,
+            progress=self._told,
+        )
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer(self.plan)
+
+    def _told(self, n: int) -> None:
+        self._rows += n
+        if self.progress:
+            self.progress(self._rows, self.plan.n_rows)
 
 
-class _Files:
-    """The data files of a dataset while they are written: JSON lines in full and per split, a JSON list, Parquet."""
-
-    def __init__(self, renderer: Renderer, folder: Path, formats: Sequence[str], mark: str) -> None:
-        self.folder, self.renderer = folder, renderer
-        self.compact = JsonWriter(renderer) if "jsonl" in formats else None
-        self.indented = JsonWriter(renderer, indent=2) if "json" in formats else None
-        names = ("full", *(_SHORT[split] for split in SPLITS)) if self.compact else ()
-        self.lines = [Output(folder / "jsonl" / f"{PREFIX}_{name}.jsonl") for name in names]
-        self.lists = [Output(folder / f"{PREFIX}_full.json")] if self.indented else []
-        tables = [folder / "data" / f"{split}-00000-of-00001.parquet" for split in SPLITS if "parquet" in formats]
-        self.tables = [ParquetOutput(path, {"ruvtab.fingerprint": mark}) for path in tables]
-        for output in self.lists:
-            output.write(b"[\n")
-
-    def made_of(self, chunk: Chunk) -> tuple[list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.Table]]]:
-        """Turn a chunk into what each file gets of it; runs on any thread."""
-        split = chunk.rows["split"].to_numpy()
-        places = [numbers(np.flatnonzero(split == code)) for code in range(len(SPLITS))]
-        texts: list[tuple[Output, pa.StringArray]] = []
-        if self.compact:
-            full = self.compact.lines(chunk)
-            parts = (full.take(rows) for rows in places)
-            texts = list(zip(self.lines, (full, *parts), strict=True))
-        if self.indented:
-            texts.append((self.lists[0], self.indented.lines(chunk)))
-        if not self.tables:
-            return texts, []
-        batch = self.renderer.encoded(chunk)
-        return texts, [(table, batch.take(rows)) for table, rows in zip(self.tables, places, strict=True)]
-
-    def write(
-        self, made: tuple[list[tuple[Output, pa.StringArray]], list[tuple[ParquetOutput, pa.RecordBatch]]], last: bool
-    ) -> None:
-        """Append what was made of a chunk, in plan order; `last` ends the JSON list."""
-        for output, array in made[0]:
-            output.n_rows += len(array)
-            data = data_of(array)
-            output.write(data[: -len(LIST_SEPARATOR)] if last and output in self.lists else data)
-        for table, batch in made[1]:
-            table.write(batch)
-        if last:
-            for output in self.lists:
-                output.write(b"\n]\n")
-
-    def close(self) -> None:
-        """Close every file; Parquet files get their footers."""
-        for output in (*self.lines, *self.lists):
-            output.close()
-        for table in self.tables:
-            table.close()
-
-    def entries(self) -> dict[str, dict[str, Any]]:
-        """Describe every file for the manifest."""
-        outputs = [*self.lines, *self.lists, *(table.output for table in self.tables)]
-        return {name: o.entry(name) for o in outputs if (name := o.path.relative_to(self.folder).as_posix())}
+def _mended(work: _Work, target: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Make the files of a finished dataset anew that are missing or damaged."""
+    entries = {entry["name"]: entry for entry in manifest["files"]}
+    damaged = {name for name, entry in entries.items() if file_problem(target, entry)}
+    if not damaged:
+        return manifest
+    work.begin()
+    made = dict[str, dict[str, Any]]()
+    for shard in range(work.layout.n_shards):
+        if damaged & set(work.layout.names(shard)):
+            made |= {entry["name"]: entry for entry in work.made(shard)["files"]}
+    made |= _small_files(work.plan, work.folder, manifest["stats"], entries, work.mark)
+    for name in sorted(damaged):
+        if made[name] != entries[name]:
+            raise OutputError(f"{target / name} cannot be made as it was; --overwrite builds the dataset anew")
+        _rename(work.folder / name, target / name)
+    return manifest
 
 
-def _rendered(renderer: Renderer, files: _Files, chunk_rows: int, threads: int, progress: Progress | None) -> Tally:
-    """Render every row into the files: chunks on threads, written in order."""
-    tally, done, n_rows = Tally(renderer), 0, renderer.plan.n_rows
-
-    def work(number: int) -> tuple[Chunk, Any]:
-        chunk = _chunk(renderer, number, chunk_rows)
-        return chunk, files.made_of(chunk)
-
-    for chunk, made in in_order(work, -(-n_rows // chunk_rows), threads):
-        tally.add(chunk)
-        done += len(chunk)
-        files.write(made, last=done == n_rows)
-        if progress:
-            progress(done, n_rows)
-    return tally
-
-
-def _described(plan: Plan, folder: Path, entries: dict[str, dict[str, Any]], tally: Tally, mark: str) -> dict[str, Any]:
+def _described(
+    plan: Plan, layout: Layout, folder: Path, entries: dict[str, dict[str, Any]], tally: Tally, mark: str
+) -> dict[str, Any]:
     """Write stats and card, and return the manifest, which is not written yet."""
     stats = tally.stats()
-    name = f"{PREFIX}_stats.json"
-    entries = entries | {name: _text(folder / name, json.dumps(stats, indent=2, ensure_ascii=False) + "\n")}
-    entries["README.md"] = _text(folder / "README.md", card.card(plan, stats, entries, mark))
-    meta = plan.pack.meta
+    entries = entries | _small_files(plan, folder, stats, entries, mark)
     return {
         "format": "ruvtab.dataset/1",
-        "fingerprint": mark,
         "content_hash": tally.content_hash,
         "rows": plan.n_rows,
-        "config": plan.config.recorded(),
-        "pack": {"name": meta.name, "version": meta.version, "hash": plan.pack.digest},
-        "versions": {lib.__name__: lib.__version__ for lib in (ruvtab, pl, pa, np)},
+        **identity(plan, layout, mark),
         "stats": stats,
         "files": [entries[name] for name in sorted(entries)],
     }
+
+
+def _small_files(
+    plan: Plan, folder: Path, stats: dict[str, Any], entries: dict[str, dict[str, Any]], mark: str
+) -> dict[str, dict[str, Any]]:
+    """Write stats and card; return their entries."""
+    name = f"{PREFIX}_stats.json"
+    made = {name: _text(folder / name, json.dumps(stats, indent=2, ensure_ascii=False) + "\n")}
+    listed = {n: e for n, e in entries.items() if n != "README.md"} | made
+    return made | {"README.md": _text(folder / "README.md", card.card(plan, stats, listed, mark))}
 
 
 def _text(path: Path, text: str) -> dict[str, Any]:
@@ -242,7 +236,7 @@ def _moved(partial: Path, target: Path, manifest: dict[str, Any]) -> None:
             moved.append(target / name)
     except BaseException:
         for path in moved:
-            path.unlink(missing_ok=True)
+            _rename(path, partial / path.relative_to(target))
         for path in sorted(p for p in aside.rglob("*") if p.is_file()):
             _rename(path, target / path.relative_to(aside))
         raise

@@ -37,10 +37,16 @@ def build(
     *,
     settings: Settings = _Shared,
     formats: Annotated[str, Parameter(help="Files to write, of jsonl, json, parquet.")] = "jsonl,json,parquet",
+    shard_rows: Annotated[
+        int | None, Parameter(help="Rows per shard, each a file per split [default: 2000000].", validator=Number(gte=1))
+    ] = None,
+    compress: Annotated[bool, Parameter(negative="", help="Write JSON lines compressed, as .jsonl.zst.")] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace the dataset that is in the folder.")] = False,
     json: AsJson = False,
 ) -> None:
     """Build a dataset folder: JSONL, pretty JSON, Parquet, stats, card and manifest.
+
+    The same command again goes on where a stopped build ended, and mends files of a finished one that were harmed.
 
     For example:
 
@@ -50,19 +56,32 @@ def build(
     * `ruvtab build mine --pack my-pack --seed 7 --overwrite`
     """
     from ruvtab.builder import build as build_dataset
+    from ruvtab.shard import SHARD_ROWS
 
-    started = time.perf_counter()
-    with show.progress("rows", quiet=json) as progress:
+    started, n_made = time.perf_counter(), 0
+    with show.progress("rows", quiet=json) as bar:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal n_made
+            n_made = done
+            if bar is not None:
+                bar(done, total)
+
         manifest = build_dataset(
             settings.resolved(),
             out,
             formats=[f.strip() for f in formats.split(",") if f.strip()],
             overwrite=overwrite,
+            shard_rows=SHARD_ROWS if shard_rows is None else shard_rows,
+            compress=compress,
             progress=progress,
         )
     seconds = time.perf_counter() - started
     if json:
         show.as_json({"out": str(out), "seconds": round(seconds, 3), **manifest})
+        return
+    if not n_made:
+        print(f"{out} is this very dataset and whole: nothing was left to make. Fingerprint {manifest['fingerprint']}")
         return
     show.shares(manifest["stats"])
     show.table(

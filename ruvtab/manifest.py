@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from ruvtab.render import Chunk, Renderer
 from ruvtab.stats import COUNTED, stats_of
 
 MANIFEST = "manifest.json"
+_COUNTS = pl.Schema({"site": pl.Int64, "origin": pl.UInt8, "split": pl.UInt8, "rows": pl.Int64, "quality": pl.Int64})
+_BLOCK = 1 << 20
 
 
 def fingerprint(plan: Plan) -> str:
@@ -44,7 +46,9 @@ class Tally:
         """Count a chunk in."""
         rows = chunk.rows
         self.counts.append(
-            rows.group_by("site", "origin", "split").agg(rows=pl.len().cast(pl.Int64), quality=pl.sum("quality"))
+            rows.group_by("site", "origin", "split")
+            .agg(rows=pl.len().cast(pl.Int64), quality=pl.sum("quality").cast(pl.Int64))
+            .cast(_COUNTS)
         )
         if len(self.counts) > 8:
             self.counts = [_summed(self.counts)]
@@ -71,6 +75,15 @@ class Tally:
         return np.array(
             [int.from_bytes(blake2b(t.encode(), digest_size=8).digest(), "little") for t in texts], np.uint64
         )
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what `add_record` of another tally of the same plan takes, as plain values."""
+        return {"counts": _summed(self.counts).rows(), "sums": self._sums}
+
+    def add_record(self, record: dict[str, Any]) -> None:
+        """Count in what another tally has added up."""
+        self.counts.append(pl.DataFrame(record["counts"], schema=_COUNTS, orient="row"))
+        self._sums = [(a + b) % 2**64 for a, b in zip(self._sums, record["sums"], strict=True)]
 
     @property
     def content_hash(self) -> str:
@@ -119,3 +132,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: not a manifest: {error!r}; build the dataset again with --overwrite") from error
     return manifest
+
+
+def file_problem(folder: Path, entry: dict[str, Any]) -> str | None:
+    """Say how a file differs from its entry in a manifest; None where it does not."""
+    path, name = folder / entry["name"], entry["name"]
+    if not path.is_file():
+        return f"{name}: is missing"
+    if (size := path.stat().st_size) != entry["bytes"]:
+        return f"{name}: {size:,} bytes, the manifest says {entry['bytes']:,}"
+    digest = sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return None if digest.hexdigest() == entry["sha256"] else f"{name}: its content has changed (sha256 differs)"

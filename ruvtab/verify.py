@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,10 @@ from ruvtab.builder import plan_of
 from ruvtab.config import DatasetConfig
 from ruvtab.draw import bits, key_of
 from ruvtab.errors import OutputError
-from ruvtab.manifest import MANIFEST, fingerprint, read_manifest
+from ruvtab.manifest import MANIFEST, file_problem, fingerprint, read_manifest
 from ruvtab.plan import Plan
 from ruvtab.render import Renderer
 from ruvtab.schema import SCHEMA
-
-_BLOCK = 1 << 20
 
 
 def verify(
@@ -31,9 +28,10 @@ def verify(
     Raises OutputError where there is no manifest, PackError where the pack cannot be read.
     """
     manifest = read_manifest(folder)
-    problems = []
+    problems: list[str] = []
     for done, entry in enumerate(manifest["files"], 1):
-        problems += _file_problems(folder, entry)
+        if problem := file_problem(folder, entry):
+            problems.append(problem)
         if progress:
             progress(done, len(manifest["files"]))
     try:
@@ -51,21 +49,6 @@ def verify(
         )
         return [*problems, f"rows cannot be rendered anew: {why}"]
     return problems + ([] if problems else _row_problems(folder, manifest, plan, sample))
-
-
-def _file_problems(folder: Path, entry: dict[str, Any]) -> list[str]:
-    path = folder / entry["name"]
-    if not path.is_file():
-        return [f"{entry['name']}: is missing"]
-    if (size := path.stat().st_size) != entry["bytes"]:
-        return [f"{entry['name']}: {size:,} bytes, the manifest says {entry['bytes']:,}"]
-    digest = sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return (
-        [] if digest.hexdigest() == entry["sha256"] else [f"{entry['name']}: its content has changed (sha256 differs)"]
-    )
 
 
 def _row_problems(folder: Path, manifest: dict[str, Any], plan: Plan, sample: int) -> list[str]:
@@ -94,7 +77,7 @@ def _rows_with(folder: Path, manifest: dict[str, Any], ids: pl.Series) -> pl.Dat
     names = [entry["name"] for entry in manifest["files"]]
     if parquet := [folder / name for name in names if name.endswith(".parquet")]:
         lf = pl.scan_parquet(parquet)
-    elif jsonl := [folder / name for name in names if name.endswith("_full.jsonl")]:
+    elif jsonl := [folder / name for name in names if name.startswith("jsonl/") and "_full" in name]:
         lf = pl.scan_ndjson(jsonl).unnest("metadata").with_columns(pl.col("quality_score").cast(pl.Float32))
     elif pretty := [folder / name for name in names if name.endswith("_full.json")]:
         lf = pl.read_json(pretty[0]).lazy().unnest("metadata").with_columns(pl.col("quality_score").cast(pl.Float32))

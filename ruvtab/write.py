@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate, chain, product
@@ -124,6 +125,21 @@ def _place(fragments: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], tex
     fragments[np.repeat(starts - before, text.per_row) + np.arange(len(text.fragments))] = text.fragments
 
 
+class _Sink:
+    """What pyarrow's compressor writes to."""
+
+    closed = False
+
+    def __init__(self, write: Callable[[bytes], int]) -> None:
+        self.write = write
+
+    def flush(self) -> None:
+        """Do nothing: bytes are not held back."""
+
+    def close(self) -> None:
+        """Do nothing: the file is closed by whom it belongs to."""
+
+
 @dataclass
 class Output:
     """A file being written: counts rows and bytes and hashes as it goes."""
@@ -131,16 +147,25 @@ class Output:
     path: Path
     n_rows: int = 0
     n_bytes: int = 0
+    compress: bool = False
     _stream: BinaryIO = field(init=False, repr=False)
     _hash: Any = field(init=False, repr=False)
+    _zstd: Any = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self.path.open("wb", buffering=0)
         self._hash = sha256()
+        if self.compress:
+            self._zstd = pa.CompressedOutputStream(pa.PythonFile(_Sink(self._append), mode="w"), "zstd")
 
     def write(self, data: bytes | memoryview) -> int:
         """Append bytes, all of them."""
+        if self._zstd is not None:
+            return int(self._zstd.write(data))
+        return self._append(data)
+
+    def _append(self, data: bytes | memoryview) -> int:
         view = memoryview(data).cast("B")
         self._hash.update(view)
         self.n_bytes += len(view)
@@ -175,6 +200,8 @@ class Output:
 
     def close(self) -> None:
         """Close the file."""
+        if self._zstd is not None and not self._stream.closed:
+            self._zstd.close()
         self._stream.close()
 
     def entry(self, name: str) -> dict[str, Any]:

@@ -165,10 +165,14 @@ def test_a_folder_that_may_not_be_written_is_refused(small: Path, small_disk: Pa
 
 def test_a_folder_in_use_is_refused_and_unharmed(small: Path, dataset: Path, tmp_path: Path) -> None:
     old = content(tmp_path)
-    said = here("build", dataset, "--pack", small, code=2)
-    assert "is not empty, it holds README.md" in said
-    assert "--overwrite replaces the dataset in it; or name another folder" in said
+    said = here("build", dataset, "--pack", small, "--seed", 3, code=2)
+    assert "holds a dataset of another config: seed 42 there, 3 here. --overwrite begins anew" in said
     assert content(tmp_path) == old
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    said = here("build", tmp_path / "mine", "--pack", small, code=2)
+    assert "is not empty, it holds notes.txt: --overwrite replaces the dataset in it; or name another folder" in said
+    assert content(tmp_path / "mine") == {"notes.txt": b"mine"}
 
 
 def test_overwrite_replaces_the_old_files_and_keeps_what_is_not_its_own(small: Path, dataset: Path) -> None:
