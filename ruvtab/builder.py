@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pyarrow as pa
 from ruvtab import card
 from ruvtab.config import DatasetConfig
 from ruvtab.engine import in_order, n_threads
-from ruvtab.errors import OutputError
+from ruvtab.errors import ConfigError, OutputError
 from ruvtab.manifest import MANIFEST, Tally, file_problem, fingerprint, read_manifest
 from ruvtab.partial import BUILD, PARTIAL, finished, identity
 from ruvtab.plan import Plan, planned
@@ -63,6 +64,7 @@ def build(
     pretty: bool | None = None,
     shard_rows: int = SHARD_ROWS,
     compress: bool = False,
+    part: tuple[int, int] | None = None,
     chunk_rows: int = CHUNK_ROWS,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -73,7 +75,8 @@ def build(
     last. What fails or is interrupted leaves what was there before, and of several shards those that are whole: the
     same call again makes only what is missing. On a finished dataset of the same config it mends files that are missing
     or damaged. `pretty` None writes the JSON list up to PRETTY_LIMIT rows. `compress` writes JSON lines as zstd.
-    `progress` is called with rows done and rows in all.
+    `part` (i, n), of a job array, makes each n-th shard from the i-th on, 1 <= i <= n, and leaves the rest to `merge`:
+    it returns the partial folder's identity. `progress` is called with rows done and rows in all.
 
     Raises PackError, ConfigError, CapacityError and OutputError.
     """
@@ -83,12 +86,22 @@ def build(
     layout = Layout(plan.n_rows, tuple(f for f in formats if f != "json" or listed), shard_rows, compress)
     mark, partial = fingerprint(plan), target / PARTIAL
     before = finished(target, plan, layout, mark, overwrite)
-    made = not target.exists()
+    made, (first, step) = not target.exists(), part or (1, 1)
+    if not 1 <= first <= step <= layout.n_shards:
+        raise ConfigError(
+            f"part {first} of {step}, but there {'are' if layout.n_shards > 1 else 'is'} {layout.n_shards} to make: parts "
+            "are numbered from 1, and there can be as many as shards; fewer rows per shard make more shards"
+        )
     work = _Work(plan, layout, partial, mark, threads or n_threads(), chunk_rows, progress)
     whole = False
     try:
         if before is not None:
             manifest = _mended(work, target, before)
+        elif step > 1:
+            work.begin()
+            for shard in range(first - 1, layout.n_shards, step):
+                work.record(shard)
+            return identity(plan, layout, mark)
         else:
             work.begin()
             manifest = _described(plan, layout, partial, *work.done(), mark)
@@ -101,11 +114,34 @@ def build(
         why = error.strerror or error
         raise OutputError(f"{target}: cannot be written: {why}; {left}. Free space, or name another folder") from error
     finally:
-        if whole or not work.n_whole():
+        if whole or (step == 1 and not work.n_whole()):
             shutil.rmtree(partial, ignore_errors=True)
         if made and target.is_dir() and not any(target.iterdir()):
             target.rmdir()
     return manifest
+
+
+def merge(out: str | Path, *, pack: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Finish a dataset whose shards were made in parts, and return its manifest; `pack` is that of the parts.
+
+    Shards that are damaged are made again. Raises OutputError where some are missing or there is no such build.
+    """
+    target = Path(out)
+    begun = target / PARTIAL / BUILD
+    try:
+        read = json.loads(begun.read_text(encoding="utf-8"))
+        config = DatasetConfig.model_validate(read["config"] | {"pack": pack})
+        settings = {name: read["layout"][name] for name in ("formats", "shard_rows", "compress")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fix = "make one: ruvtab build OUT --shard-rows N --shard 1/4"
+        raise OutputError(f"{target} holds no build that was begun in parts ({error}); {fix}") from error
+    layout = Layout(plan_of(config).n_rows, **(settings | {"formats": tuple(settings["formats"])}))
+    if missing := [shard for shard in range(layout.n_shards) if not is_recorded(target / PARTIAL, shard)]:
+        some = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
+        raise OutputError(
+            f"{target}: {len(missing)} of {layout.n_shards} shards are missing ({some}); make their parts"
+        )
+    return build(config, target, overwrite=(target / MANIFEST).exists(), progress=progress, **settings)
 
 
 @dataclass
@@ -122,11 +158,11 @@ class _Work:
     _rows: int = 0
 
     def begin(self) -> None:
-        """Make the folder, or go on in it where it holds shards of this very build."""
-        if not (self.folder / BUILD).exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Make the folder, or go on in it; others may do so at the same time, for other shards."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / BUILD).write_text(json.dumps(identity(self.plan, self.layout, self.mark), indent=2))
+        own = self.folder / f"{BUILD}.{os.getpid()}"
+        own.write_text(json.dumps(identity(self.plan, self.layout, self.mark), indent=2))
+        own.replace(self.folder / BUILD)
 
     def n_whole(self) -> int:
         """Count the whole shards that are worth keeping: of one shard alone none is."""
@@ -137,15 +173,19 @@ class _Work:
         """Make the shards that are missing; return all files' entries by name, and what the rows add up to."""
         tally, entries = Tally(self._renderer), dict[str, dict[str, Any]]()
         for shard in range(self.layout.n_shards):
-            record = record_of(self.folder, shard)
-            if record is None:
-                record = self.made(shard)
-            else:
-                start, stop = self.layout.rows_of(shard)
-                self._told(stop - start)
+            record = self.record(shard)
             tally.add_record(record)
             entries |= {entry["name"]: entry for entry in record["files"]}
         return entries, tally
+
+    def record(self, shard: int) -> dict[str, Any]:
+        """Return the record of a shard, which is made unless it is there and whole."""
+        record = record_of(self.folder, shard)
+        if record is None:
+            return self.made(shard)
+        start, stop = self.layout.rows_of(shard)
+        self._told(stop - start)
+        return record
 
     def made(self, shard: int) -> dict[str, Any]:
         """Write a shard and return its record."""

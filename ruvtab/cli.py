@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -41,6 +42,7 @@ def build(
         int | None, Parameter(help="Rows per shard, each a file per split [default: 2000000].", validator=Number(gte=1))
     ] = None,
     compress: Annotated[bool, Parameter(negative="", help="Write JSON lines compressed, as .jsonl.zst.")] = False,
+    shard: Annotated[str | None, Parameter(help="Make part I/N of the shards only; `merge` finishes.")] = None,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace the dataset that is in the folder.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -54,6 +56,7 @@ def build(
     * `ruvtab build big --rows 1000000 --formats parquet`
     * `ruvtab build hard --holdout subject --split 0.8,0.1,0.1`
     * `ruvtab build mine --pack my-pack --seed 7 --overwrite`
+    * `ruvtab build big --rows 100000000 --shard 3/16` is one job of sixteen, which `merge` finishes.
     """
     from ruvtab.builder import build as build_dataset
     from ruvtab.shard import SHARD_ROWS
@@ -74,8 +77,12 @@ def build(
             overwrite=overwrite,
             shard_rows=SHARD_ROWS if shard_rows is None else shard_rows,
             compress=compress,
+            part=_part(shard),
             progress=progress,
         )
+    if shard is not None:
+        print(f"part {shard}: {n_made:,} rows in {out}. When all parts are made: ruvtab merge {out}")
+        return
     seconds = time.perf_counter() - started
     if json:
         show.as_json({"out": str(out), "seconds": round(seconds, 3), **manifest})
@@ -94,6 +101,44 @@ def build(
         f"{manifest['rows']:,} rows in {seconds:.2f} s: {manifest['rows'] / seconds:,.0f} rows/s, "
         f"{show.size(n_bytes / seconds)}/s\n"
         f"mean quality {manifest['stats']['mean_quality']}, fingerprint {manifest['fingerprint']}, in {out}"
+    )
+
+
+def _part(shard: str | None) -> tuple[int, int] | None:
+    from ruvtab.errors import ConfigError
+
+    if shard is None:
+        return None
+    first, _, step = shard.partition("/")
+    if not (first.isdigit() and step.isdigit()):
+        raise ConfigError(f"--shard {shard!r}: write it as I/N, for example 3/16, parts numbered from 1")
+    return int(first), int(step)
+
+
+@app.command
+def merge(
+    out: Folder,
+    *,
+    pack: Annotated[Path | None, Parameter(help="The pack of the parts, if not the English one.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Finish a dataset whose shards were made in parts, with `--shard I/N`.
+
+    For example:
+
+    * `ruvtab merge big`
+    * `ruvtab merge mine --pack my-pack`
+    """
+    from ruvtab.builder import merge as merged
+
+    with show.progress("rows", quiet=json) as progress:
+        manifest = merged(out, pack=pack, progress=progress)
+    if json:
+        show.as_json({"out": str(out), **manifest})
+        return
+    show.shares(manifest["stats"])
+    print(
+        f"{manifest['rows']:,} rows in {len(manifest['files'])} files, fingerprint {manifest['fingerprint']}, in {out}"
     )
 
 

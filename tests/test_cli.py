@@ -15,7 +15,17 @@ from shell import RUVTAB, content, here, run
 
 from ruvtab import cli, judge
 
-FUNCTIONS = (cli.build, cli.preview, cli.plan, judge.check, judge.verify, judge.audit, judge.evaluate, judge.route)
+FUNCTIONS = (
+    cli.build,
+    cli.merge,
+    cli.preview,
+    cli.plan,
+    judge.check,
+    judge.verify,
+    judge.audit,
+    judge.evaluate,
+    judge.route,
+)
 COMMANDS = {function.__name__: function for function in FUNCTIONS}
 
 

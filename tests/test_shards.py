@@ -160,3 +160,28 @@ def test_kills_at_random_moments_cost_nothing_but_time(small: Path, sharded: Pat
             process.send_signal(signal.SIGKILL)
     subprocess.run(command, check=True, capture_output=True)
     assert content(out) == content(sharded)
+
+
+def test_parts_made_at_the_same_time_are_merged(small: Path, sharded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    same = ("--pack", str(small), "--shard-rows", "250", "--formats", "jsonl,parquet")
+    commands = [[*RUVTAB, "build", str(out), *same, "--shard", f"{i}/3"] for i in (2, 3)]
+    running = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for c in commands]
+    assert [process.communicate(timeout=60)[1] for process in running] == [b"", b""]
+    assert "2 of 5 shards are missing (0, 3)" in here("merge", out, "--pack", small, code=2)
+    assert "When all parts are made" in here("build", out, *same, "--shard", "1/3")
+    assert "1,080 rows" in here("merge", out, "--pack", small)
+    assert content(out) == content(sharded)
+    assert "no build that was begun" in here("merge", out, "--pack", small, code=2)
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [("0/2", "numbered from 1"), ("3/2", "numbered from 1"), ("1/9", "as many as shards"), ("half", "write it as I/N")],
+)
+def test_parts_that_cannot_be_are_refused(small: Path, tmp_path: Path, part: str, told: str) -> None:
+    said = here(
+        "build", tmp_path / "out", "--pack", small, "--shard-rows", 250, "--formats", "jsonl", "--shard", part, code=2
+    )
+    assert told in said
+    assert list(tmp_path.iterdir()) == []
