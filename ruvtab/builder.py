@@ -88,10 +88,9 @@ def build(
     before = finished(target, plan, layout, mark, overwrite)
     made, (first, step) = not target.exists(), part or (1, 1)
     if not 1 <= first <= step <= layout.n_shards:
-        raise ConfigError(
-            f"part {first} of {step}, but there {'are' if layout.n_shards > 1 else 'is'} {layout.n_shards} to make: parts "
-            "are numbered from 1, and there can be as many as shards; fewer rows per shard make more shards"
-        )
+        there = f"{layout.n_shards} shard{'s' * (layout.n_shards > 1)} to make"
+        fix = "parts are numbered from 1, as many as shards at most; fewer rows per shard make more shards"
+        raise ConfigError(f"part {first} of {step}, with {there}: {fix}")
     work = _Work(plan, layout, partial, mark, threads or n_threads(), chunk_rows, progress)
     whole = False
     try:
