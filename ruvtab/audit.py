@@ -123,7 +123,7 @@ def _text_gates(df: pl.DataFrame, pairs: pl.DataFrame, labels: tuple[str, ...], 
     yield _gate(
         "near duplicate",
         twins,
-        f"nearly an earlier input (Jaccard from {near:g}, words and pairs of words); {NEAR_SHARE:.0%} of rows may be",
+        f"nearly an earlier input of another group (Jaccard from {near:g}, words and pairs); {NEAR_SHARE:.0%} may be",
         _allowed(NEAR_SHARE, df),
     )
     said = pl.concat_str(*(pl.col(c).fill_null("").str.to_lowercase().str.strip_chars() for c in ("input", "context")))
@@ -138,11 +138,14 @@ def _allowed(share: float, df: pl.DataFrame) -> int:
 
 
 def _with_twin(df: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Join rows to their nearest twin that is not of their own group; a group's rows are meant to say the same."""
     twin = df.rename({c: f"{c}_twin" for c in df.columns})
+    other = pl.col("group_id").ne_missing(pl.col("group_id_twin")) if "group_id" in df.columns else pl.lit(True)
     return (
-        df.join(pairs, on="row", how="inner", validate="1:1", maintain_order="left")
+        df.join(pairs, on="row", how="inner", validate="1:m", maintain_order="right")
         .join(twin, left_on="twin", right_on="row_twin", how="inner", validate="m:1", maintain_order="left")
-        .filter(pl.col("input") != pl.col("input_twin"))
+        .filter((pl.col("input") != pl.col("input_twin")) & other)
+        .unique("row", keep="first", maintain_order=True)
     )
 
 

@@ -22,11 +22,11 @@ _SHINGLE_BITS = 44
 
 
 def near_pairs(texts: pl.Series, threshold: float = 0.85) -> pl.DataFrame:
-    """Find texts that are nearly an earlier one: columns row, twin (the earlier row, u32 both), similarity in [0, 1].
+    """Find pairs of texts that are nearly the same: columns row, twin (an earlier row, u32 both), similarity in [0, 1].
 
     Similarity is Jaccard's over the words and pairs of neighbouring words, upper and lower case alike. Each row is
     compared with the first and with the previous text of every bucket that it falls into, so a row with a near twin
-    of at least `threshold` is found with a chance above 0.999 at 0.85, and named once, with its most similar twin.
+    of at least `threshold` is found with a chance above 0.999 at 0.85. Pairs are sorted by row, the most similar first.
     Equal texts count as near.
     """
     shingles = _shingles(texts)
@@ -39,7 +39,6 @@ def near_pairs(texts: pl.Series, threshold: float = 0.85) -> pl.DataFrame:
         pl.concat([pairs.clear().with_columns(similarity=pl.lit(0.0)), *parts])
         .filter(pl.col("similarity") >= threshold)
         .sort("row", "similarity", "twin", descending=[False, True, False])
-        .unique("row", keep="first", maintain_order=True)
     )
 
 

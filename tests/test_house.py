@@ -92,7 +92,7 @@ def test_the_readmes_config_and_family_are_sound(tmp_path: Path) -> None:
 
 def test_the_readmes_commands_exist() -> None:
     commands = {shlex.split(c)[1] for c in re.findall(r"`(ruvtab [^`]+)`", README)}
-    assert commands == {"build", "preview", "plan", "check", "verify", "audit", "evaluate", "route"}
+    assert commands == {"build", "preview", "plan", "check", "verify", "audit", "evaluate", "route", "merge"}
 
 
 def test_the_readmes_sample_row_is_a_row(tmp_path: Path) -> None:
