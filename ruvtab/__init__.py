@@ -14,11 +14,12 @@ if sys.platform == "linux":
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 if TYPE_CHECKING:
-    from ruvtab.builder import build, scan
+    from ruvtab.builder import merge, scan
     from ruvtab.config import AugmentationConfig, DatasetConfig
     from ruvtab.dataset import TaskDataset, generate
     from ruvtab.errors import CapacityError, ConfigError, OutputError, PackError, RuvtabError
     from ruvtab.render import row_id
+    from ruvtab.storage import build
 
 __all__ = [
     "AugmentationConfig",
@@ -32,16 +33,18 @@ __all__ = [
     "__version__",
     "build",
     "generate",
+    "merge",
     "row_id",
     "scan",
 ]
 
 _HOMES = {
-    "builder": ("build", "scan"),
+    "builder": ("merge", "scan"),
     "config": ("AugmentationConfig", "DatasetConfig"),
     "dataset": ("TaskDataset", "generate"),
     "errors": ("CapacityError", "ConfigError", "OutputError", "PackError", "RuvtabError"),
     "render": ("row_id",),
+    "storage": ("build",),
 }
 
 

@@ -23,10 +23,8 @@ from ruvtab.plan import Plan, planned
 from ruvtab.prepare import prepared
 from ruvtab.render import Renderer
 from ruvtab.schema import SCHEMA
-from ruvtab.shard import CHUNK_ROWS, FORMATS, PREFIX, SHARD_ROWS, Layout, is_recorded, record_of, write_shard
+from ruvtab.shard import CHUNK_ROWS, FORMATS, PREFIX, SHARD_ROWS, Layout, is_recorded, layout_of, record_of, write_shard
 from ruvtab.write import Output
-
-PRETTY_LIMIT = 100_000
 
 Progress = Callable[[int, int], None]
 
@@ -81,9 +79,7 @@ def build(
     Raises PackError, ConfigError, CapacityError and OutputError.
     """
     plan, target = plan_of(config or DatasetConfig()), Path(out)
-    small = plan.n_rows <= PRETTY_LIMIT or set(formats) == {"json"}
-    listed = "json" in formats and (small if pretty is None else pretty)
-    layout = Layout(plan.n_rows, tuple(f for f in formats if f != "json" or listed), shard_rows, compress)
+    layout = layout_of(plan.n_rows, formats, pretty, shard_rows, compress)
     mark, partial = fingerprint(plan), target / PARTIAL
     before = finished(target, plan, layout, mark, overwrite)
     made, (first, step) = not target.exists(), part or (1, 1)
@@ -103,7 +99,7 @@ def build(
             return identity(plan, layout, mark)
         else:
             work.begin()
-            manifest = _described(plan, layout, partial, *work.done(), mark)
+            manifest = described(plan, layout, partial, *work.done(), mark)
             _moved(partial, target, manifest)
         whole = True
     except OSError as error:
@@ -228,7 +224,7 @@ def _mended(work: _Work, target: Path, manifest: dict[str, Any]) -> dict[str, An
     return manifest
 
 
-def _described(
+def described(
     plan: Plan, layout: Layout, folder: Path, entries: dict[str, dict[str, Any]], tally: Tally, mark: str
 ) -> dict[str, Any]:
     """Write stats and card, and return the manifest, which is not written yet."""

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from ruvtab import __version__, judge, show
-from ruvtab.settings import AsJson, Folder, Settings
+from ruvtab.settings import AsJson, Folder, Settings, pairs_of, part_of
 
 if TYPE_CHECKING:
     from ruvtab.plan import Plan
@@ -34,7 +34,7 @@ _Shared = Settings()
 
 @app.command
 def build(
-    out: Folder,
+    out: Annotated[str, Parameter(help="The dataset folder, or a URL such as s3://bucket/prefix.")],
     *,
     settings: Settings = _Shared,
     formats: Annotated[str, Parameter(help="Files to write, of jsonl, json, parquet.")] = "jsonl,json,parquet",
@@ -43,6 +43,9 @@ def build(
     ] = None,
     compress: Annotated[bool, Parameter(negative="", help="Write JSON lines compressed, as .jsonl.zst.")] = False,
     shard: Annotated[str | None, Parameter(help="Make part I/N of the shards only; `merge` finishes.")] = None,
+    storage_option: Annotated[
+        list[str] | None, Parameter(negative="", help="KEY=VALUE for object storage, such as region or endpoint.")
+    ] = None,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace the dataset that is in the folder.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -56,10 +59,11 @@ def build(
     * `ruvtab build big --rows 1000000 --formats parquet`
     * `ruvtab build hard --holdout subject --split 0.8,0.1,0.1`
     * `ruvtab build mine --pack my-pack --seed 7 --overwrite`
+    * `ruvtab build s3://bucket/prefix --storage-option region=eu-central-1`
     * `ruvtab build big --rows 100000000 --shard 3/16` is one job of sixteen, which `merge` finishes.
     """
-    from ruvtab.builder import build as build_dataset
     from ruvtab.shard import SHARD_ROWS
+    from ruvtab.storage import build as build_dataset
 
     started, n_made = time.perf_counter(), 0
     with show.progress("rows", quiet=json) as bar:
@@ -77,7 +81,8 @@ def build(
             overwrite=overwrite,
             shard_rows=SHARD_ROWS if shard_rows is None else shard_rows,
             compress=compress,
-            part=_part(shard),
+            part=part_of(shard),
+            storage_options=pairs_of("--storage-option", storage_option or []),
             progress=progress,
         )
     if shard is not None:
@@ -102,17 +107,6 @@ def build(
         f"{show.size(n_bytes / seconds)}/s\n"
         f"mean quality {manifest['stats']['mean_quality']}, fingerprint {manifest['fingerprint']}, in {out}"
     )
-
-
-def _part(shard: str | None) -> tuple[int, int] | None:
-    from ruvtab.errors import ConfigError
-
-    if shard is None:
-        return None
-    first, _, step = shard.partition("/")
-    if not (first.isdigit() and step.isdigit()):
-        raise ConfigError(f"--shard {shard!r}: write it as I/N, for example 3/16, parts numbered from 1")
-    return int(first), int(step)
 
 
 @app.command

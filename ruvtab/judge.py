@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ruvtab import show
-from ruvtab.settings import AsJson, Folder
+from ruvtab.settings import AsJson, Folder, mapped
 
 if TYPE_CHECKING:
     from ruvtab.audit import Audit
@@ -108,7 +108,7 @@ def audit(
     if not 0.5 <= near <= 1:
         raise ConfigError(f"--near is a similarity from 0.5 to 1, found {near:g}; for example 0.9")
     routing, _ = routing_of(prepared(pack)[0].taxonomy.routing)
-    found = audit_of(path, columns=_mapped(columns), routing=routing, near=near)
+    found = audit_of(path, columns=mapped(columns), routing=routing, near=near)
     if html is not None:
         show.written(html, audit_page(found))
     if json:
@@ -179,7 +179,7 @@ def evaluate(
     routing = Routing(table, agents, taxonomy.models, prices_of(prices), _tokens_of(tokens))
     settings: dict[str, Any] = {
         "routing": routing,
-        "columns": _mapped(columns),
+        "columns": mapped(columns),
         "encoder": str(encoder) if encoder is not None else None,
         "all_splits": all_splits,
         "max_rows": MAX_ROWS if max_rows is None else max_rows,
@@ -257,15 +257,6 @@ def route(
     for line, found in zip(lines, decided, strict=True):
         labels = "  ".join(f"{k} {v}" for k, v in found.items() if k != "confidence")
         print(f"{labels}  confidence {found['confidence']:.2f}" + (f"  {line[:60]!r}" if len(lines) > 1 else ""))
-
-
-def _mapped(columns: str | None) -> dict[str, str]:
-    from ruvtab.errors import ConfigError
-
-    pairs = [pair.partition("=") for pair in (columns or "").split(",") if pair.strip()]
-    if bad := [name for name, _, theirs in pairs if not theirs]:
-        raise ConfigError(f"--columns {bad[0]!r}: write it as ours=theirs, for example input=prompt,category=agent")
-    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
 
 
 def _tokens_of(tokens: str) -> tuple[int, int]:

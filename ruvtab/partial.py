@@ -44,24 +44,35 @@ def finished(target: Path, plan: Plan, layout: Layout, mark: str, overwrite: boo
     except (OSError, ValueError) as error:
         raise OutputError(f"{target}: cannot be used: {error}; name another folder") from error
     ours = identity(plan, layout, mark)
-    if MANIFEST in found and not overwrite:
-        manifest = read_manifest(target)
-        before = {name: manifest.get(name) for name in ours}
-        if before == ours:
-            return manifest
+    manifest = read_manifest(target) if MANIFEST in found and not overwrite else None
+    if overwrite and before != ours:
+        shutil.rmtree(target / PARTIAL, ignore_errors=True)
+    return compared(str(target), ours, manifest, before, found, overwrite)
+
+
+def compared(
+    where: str,
+    ours: dict[str, Any],
+    manifest: dict[str, Any] | None,
+    begun: dict[str, Any] | None,
+    found: list[str],
+    overwrite: bool,
+) -> dict[str, Any] | None:
+    """Return a manifest that is of our build; raise OutputError where another dataset, build or file is in the way."""
     if overwrite:
-        if before is not None and before != ours:
-            shutil.rmtree(target / PARTIAL, ignore_errors=True)
         return None
+    before = begun if manifest is None else {name: manifest.get(name) for name in ours}
+    if manifest is not None and before == ours:
+        return manifest
     if before is not None and before != ours:
         raise OutputError(
-            f"{target} holds {'a dataset' if MANIFEST in found else 'an unfinished build'} of another config: "
+            f"{where} holds {'an unfinished build' if manifest is None else 'a dataset'} of another config: "
             f"{'; '.join(_differences(before, ours))}. --overwrite begins anew; or name another folder"
         )
-    if left := [name for name in found if name != PARTIAL]:
+    if before is None and (left := [name for name in found if name != PARTIAL]):
         more = ", …" if len(left) > 3 else ""
         raise OutputError(
-            f"{target} is not empty, it holds {', '.join(left[:3])}{more}: --overwrite replaces the dataset in it; "
+            f"{where} is not empty, it holds {', '.join(left[:3])}{more}: --overwrite replaces the dataset in it; "
             "or name another folder"
         )
     return None

@@ -57,3 +57,34 @@ class Settings:
         if self.split is not None:
             values["split"] = self.split.split(",")
         return config_of(values, self.config)
+
+
+def pairs_of(option: str, given: list[str]) -> dict[str, str]:
+    """Split KEY=VALUE words; raises ConfigError where one is none."""
+    from ruvtab.errors import ConfigError
+
+    if bad := [pair for pair in given if "=" not in pair]:
+        raise ConfigError(f"{option} {bad[0]!r}: write it as KEY=VALUE, for example region=eu-central-1")
+    return dict(pair.split("=", 1) for pair in given)
+
+
+def part_of(shard: str | None) -> tuple[int, int] | None:
+    """Read I/N; raises ConfigError where it is something else."""
+    from ruvtab.errors import ConfigError
+
+    if shard is None:
+        return None
+    first, _, step = shard.partition("/")
+    if not (first.isdigit() and step.isdigit()):
+        raise ConfigError(f"--shard {shard!r}: write it as I/N, for example 3/16, parts numbered from 1")
+    return int(first), int(step)
+
+
+def mapped(columns: str | None) -> dict[str, str]:
+    """Read OURS=THEIRS,…; raises ConfigError where a name is missing."""
+    from ruvtab.errors import ConfigError
+
+    pairs = [pair.partition("=") for pair in (columns or "").split(",") if pair.strip()]
+    if bad := [name for name, _, theirs in pairs if not theirs]:
+        raise ConfigError(f"--columns {bad[0]!r}: write it as ours=theirs, for example input=prompt,category=agent")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from ruvtab.write import LIST_SEPARATOR, JsonWriter, Output, ParquetOutput, data
 FORMATS = ("jsonl", "json", "parquet")
 PREFIX = "claude_training"
 CHUNK_ROWS = 32_768
+PRETTY_LIMIT = 100_000
 # 130 to 190 MB of Parquet for the train rows of one shard
 SHARD_ROWS = 2_000_000
 _RECORDS = "shards"
@@ -77,6 +78,13 @@ class Layout:
     def recorded(self) -> dict[str, Any]:
         """Return what decides the files, besides the rows, as plain values."""
         return {"formats": sorted(self.formats), "shard_rows": self.shard_rows, "compress": self.compress}
+
+
+def layout_of(n_rows: int, formats: Sequence[str], pretty: bool | None, shard_rows: int, compress: bool) -> Layout:
+    """Lay rows out; of the formats, the pretty JSON list is left out where it is not alone and too long to be read."""
+    small = n_rows <= PRETTY_LIMIT or set(formats) == {"json"}
+    listed = small if pretty is None else pretty
+    return Layout(n_rows, tuple(f for f in formats if f != "json" or listed), shard_rows, compress)
 
 
 class _Files:
@@ -171,7 +179,7 @@ def write_shard(
             if progress:
                 progress(len(chunk))
     record = {"shard": shard, "files": files.entries()} | tally.as_record()
-    path = _record(folder, shard)
+    path = folder / record_path(shard)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(record), encoding="utf-8")
@@ -182,7 +190,7 @@ def write_shard(
 def record_of(folder: Path, shard: int) -> dict[str, Any] | None:
     """Read the record of a shard below a folder; None where it is not there or its files are not as recorded."""
     try:
-        record: dict[str, Any] = json.loads(_record(folder, shard).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((folder / record_path(shard)).read_text(encoding="utf-8"))
         whole = not any(file_problem(folder, entry) for entry in record["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -191,8 +199,9 @@ def record_of(folder: Path, shard: int) -> dict[str, Any] | None:
 
 def is_recorded(folder: Path, shard: int) -> bool:
     """Whether a shard has a record, its files unseen."""
-    return _record(folder, shard).exists()
+    return (folder / record_path(shard)).exists()
 
 
-def _record(folder: Path, shard: int) -> Path:
-    return folder / _RECORDS / f"{shard:05d}.json"
+def record_path(shard: int) -> str:
+    """Name the record of a shard, below the partial folder."""
+    return f"{_RECORDS}/{shard:05d}.json"
