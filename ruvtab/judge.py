@@ -241,7 +241,7 @@ def route(
 
     For example:
 
-    * `ruvtab route "add a Retry-After header to our 429"`
+    * `ruvtab route "rename the build job to nightly"`
     * `ruvtab route --router my-router` decides each line of its standard input.
     """
     from ruvtab.errors import ConfigError

@@ -74,7 +74,7 @@ def test_a_saved_router_decides_as_before(dataset: Path, labelled: Path, tmp_pat
     assert "model accuracy" in text
     assert "| category | router |" in (tmp_path / "router" / "README.md").read_text()
     router = load(tmp_path / "router")
-    texts = ["add a Retry-After header to our 429", "is this cookie safe?"]
+    texts = ["rename the build job to nightly", "is this cookie safe?"]
     again = json.loads(run("route", *texts, "--router", tmp_path / "router", "--json"))
     assert [row["category"] for row in again] == router.route(texts)["category"].to_list()
     assert [row["model"] for row in again] == [routing().table[r["category"]][r["complexity"]] for r in again]
