@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ruvtab.dataset import TaskDataset, generate
     from ruvtab.errors import CapacityError, ConfigError, OutputError, PackError, RuvtabError
     from ruvtab.render import row_id
-    from ruvtab.storage import build
+    from ruvtab.target import build
 
 __all__ = [
     "AugmentationConfig",
@@ -44,7 +44,7 @@ _HOMES = {
     "dataset": ("TaskDataset", "generate"),
     "errors": ("CapacityError", "ConfigError", "OutputError", "PackError", "RuvtabError"),
     "render": ("row_id",),
-    "storage": ("build",),
+    "target": ("build",),
 }
 
 

@@ -63,7 +63,7 @@ def build(
     * `ruvtab build big --rows 100000000 --shard 3/16` is one job of sixteen, which `merge` finishes.
     """
     from ruvtab.shard import SHARD_ROWS
-    from ruvtab.storage import build as build_dataset
+    from ruvtab.target import build as build_dataset
 
     started, n_made = time.perf_counter(), 0
     with show.progress("rows", quiet=json) as bar:

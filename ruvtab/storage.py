@@ -1,4 +1,4 @@
-"""Where a build goes: a folder here, or object storage, to which each shard is copied when it is made."""
+"""Builds into object storage: each shard is made in a temporary folder here and copied there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from ruvtab import builder
 from ruvtab.builder import Progress, described, plan_of
 from ruvtab.config import DatasetConfig
 from ruvtab.engine import n_threads
@@ -31,32 +30,9 @@ _ALIASES = {
 }
 
 
-def build(
-    config: DatasetConfig | None = None,
-    out: str | Path = "dataset",
-    *,
-    storage_options: Mapping[str, str] | None = None,
-    **settings: Any,
-) -> dict[str, Any]:
-    """Build into a folder, as builder.build does with the same settings, or into a URL such as s3://bucket/prefix.
-
-    There is no renaming in object storage: a shard is made in a temporary folder here and copied, then its record, and
-    the manifest last of all; what has no manifest is no dataset. The same call again makes what is missing.
-    `storage_options` are those of pyarrow.fs.S3FileSystem, such as access_key, secret_key, region, endpoint_override,
-    or their names with aws_; without any, the environment decides.
-
-    Raises PackError, ConfigError, CapacityError and OutputError.
-    """
-    if "://" not in str(out):
-        if storage_options:
-            raise ConfigError(f"storage options are for object storage, but {out} is a folder")
-        return builder.build(config, out, **settings)
-    return _built(config or DatasetConfig(), str(out), storage_options or {}, **settings)
-
-
-def _built(
-    config: DatasetConfig,
+def build_into(
     url: str,
+    config: DatasetConfig,
     options: Mapping[str, str],
     *,
     formats: Sequence[str] = FORMATS,
@@ -68,6 +44,7 @@ def _built(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
+    """Build below a URL; settings and errors are those of target.build."""
     if part is not None:
         raise ConfigError("parts of a build need a folder that all jobs share; object storage takes whole builds")
     plan = plan_of(config)
