@@ -58,7 +58,7 @@ class JsonWriter:
         pool = renderer.json_pool
         ends = accumulate(map(len, fixed.values()), initial=len(pool))
         self._first = dict(zip(fixed, ends, strict=False))
-        self._pool = pa.concat_arrays([pool, texts(chain(*fixed.values()))])
+        self._pools = (pool, texts(chain(*fixed.values())))
 
     def lines(self, chunk: Chunk) -> pa.StringArray:
         """Write one text per row, each with its separator behind it."""
@@ -87,7 +87,7 @@ class JsonWriter:
         _place(fragments, starts + 2 + chunk.input.per_row, chunk.context)
         fragments[(starts + 2 + n_text)[:, None] + np.arange(behind.shape[1])] = behind
         ids = (hex_digits(values) for values in (chunk.ids, rows["group"].to_numpy()))
-        _, offsets, data = pa.concat_arrays([self._pool, *ids]).take(numbers(fragments)).buffers()
+        _, offsets, data = pa.concat_arrays([*self._pools, *ids]).take(numbers(fragments)).buffers()
         return pa.StringArray.from_buffers(
             n, pa.py_buffer(np.frombuffer(offsets, np.int32)[np.concatenate(([0], ends))]), data
         )
