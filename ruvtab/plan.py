@@ -189,13 +189,22 @@ def planned(pack: Pack, lexicon: Lexicon, config: DatasetConfig) -> Plan:
                 n_places += 1
             else:
                 raise CapacityError(str(crowd)) from crowd
-    return Plan(pack, lexicon, config, cells, _with_splits(blocks, config), segments)
+    return Plan(pack, lexicon, config, cells, _with_splits(blocks, segments, config), segments)
 
 
-def _with_splits(blocks: pl.DataFrame, config: DatasetConfig) -> pl.DataFrame:
+def _with_splits(blocks: pl.DataFrame, segments: pl.DataFrame, config: DatasetConfig) -> pl.DataFrame:
     """Deal the groups of every stratum (category × level × domain of the seed) to the splits."""
-    numbered = blocks.with_row_index("block").with_columns(
-        stratum=pl.struct("category", "base", "domain").rank("dense"), groups=pl.col("places"), held_out=pl.lit(False)
+    grown = segments.group_by("block").agg(pl.sum("rows"))
+    numbered = (
+        blocks.with_row_index("block")
+        .with_columns(pl.col("block").cast(segments.schema["block"]))
+        .join(grown, on="block", how="left", validate="1:1", maintain_order="left")
+        .with_columns(
+            pl.col("rows").fill_null(0),
+            stratum=pl.struct("category", "base", "domain").rank("dense"),
+            groups=pl.col("places"),
+            held_out=pl.lit(False),
+        )
     )
     if config.holdout == "subject" and config.split[SPLITS.index("test")] > 0:
         groups = blocks.group_by("category", "subject", maintain_order=True).agg(groups=pl.col("places").sum())
@@ -205,4 +214,4 @@ def _with_splits(blocks: pl.DataFrame, config: DatasetConfig) -> pl.DataFrame:
             .join(held, on=["category", "subject"], how="left", maintain_order="left")
             .with_columns(pl.col("held_out").fill_null(False))
         )
-    return with_split_cuts(numbered.sort("stratum", "block"), config.split).sort("block")
+    return with_split_cuts(numbered.sort("stratum", "block"), config.split).sort("block").drop("rows")

@@ -17,13 +17,13 @@ Ints = npt.NDArray[np.int64]
 
 
 def apportion(
-    total: int, weights: npt.ArrayLike, caps: npt.ArrayLike | None = None, order: npt.ArrayLike | None = None
+    total: int, weights: npt.ArrayLike, caps: npt.ArrayLike | None = None, turn: npt.ArrayLike | None = None
 ) -> Ints:
     """Share `total` out by weight, exactly, by largest remainder; what exceeds a cap is shared among the others.
 
-    With `order`, a permutation of the places, remainders are served in turn rather than by size, so that many small
-    shares have their part of the total: first the largest excess of a remainder over its place in the order, scaled to
-    (0, 1). Raises CapacityError when the caps of what has weight do not hold the total.
+    With `turn`, numbers spread over (0, 1), remainders are served in turn rather than by size, so that many small
+    shares have their part of the total: first the largest excess of a remainder over its turn. Raises CapacityError
+    when the caps of what has weight do not hold the total.
     """
     w = np.asarray(weights, np.float64)
     limit = np.full(w.shape, total, np.int64) if caps is None else np.minimum(np.asarray(caps, np.int64), total)
@@ -41,8 +41,8 @@ def apportion(
             break
         full |= over
     counts = np.minimum(np.floor(share + 1e-9).astype(np.int64), limit)
-    turn = np.zeros(len(w)) if order is None else (np.asarray(order) + 0.5) / len(w)
-    ranked = np.lexsort((np.arange(len(w)), -np.round(share - counts - turn, 9)))
+    due = share - counts - (0 if turn is None else np.asarray(turn, np.float64))
+    ranked = np.lexsort((np.arange(len(w)), -np.round(due, 9)))
     while (over_by := int(counts.sum()) - total) > 0:  # rounding of huge floats
         counts[ranked[counts[ranked] > 0][-over_by:]] -= 1
     while (missing := total - int(counts.sum())) > 0:
@@ -130,14 +130,19 @@ def _blocks(category: _Category, cells: pl.DataFrame, pack: Pack) -> pl.DataFram
         )
     own = cells.select(f"own_{level}" for level in range(len(category.levels))).to_numpy()
     room = own * cells["visits"].to_numpy()[:, None]
-    turn, found, given = _order(cells, category.seed), [], 0
+    rank, weight, found = _order(cells, category.seed), cells["weight"].to_numpy(), []
+    given = dict.fromkeys(weight.tolist(), 0)
     for level, n in enumerate(seeds_per_level(category.rows, list(category.levels.values())).tolist()):
         if n > room[:, level].sum():
             what = f"{category.name} {list(category.levels)[level]}: {n:,} seeds asked, "
             raise CapacityError(what + _too_little(pack, cells, room[:, level]))
         has = cells["levels"].list.contains(level).to_numpy()
-        counts = apportion(n, has * cells["weight"].to_numpy(), room[:, level], (turn - given) % len(cells))
-        given += n % max(1, int(has.sum()))
+        turn = np.zeros(len(cells))
+        for each, before in given.items():
+            alike = weight == each
+            turn[alike] = ((rank[alike] - before) % alike.sum() + 0.5) / alike.sum()
+        counts = apportion(n, has * weight, room[:, level], turn)
+        given = {each: before + int(counts[weight == each].sum()) for each, before in given.items()}
         found.append(
             cells.with_columns(
                 pl.lit(level).alias("base"),
@@ -150,21 +155,24 @@ def _blocks(category: _Category, cells: pl.DataFrame, pack: Pack) -> pl.DataFram
 
 
 def _order(cells: pl.DataFrame, seed: int) -> Ints:
-    """Rank the cells of a category so that any first few are of different families and of evenly many domains."""
+    """Rank the cells of each weight so that any first few are of different families and of evenly many domains."""
     draws = [int(key_of(seed, f"order/{name}")) for name in cells["name"]]
-    of_family: dict[int, list[int]] = {}
-    for i in np.argsort(draws):
-        of_family.setdefault(cells["family"][int(i)], []).append(int(i))
-    domains, used, ranked = cells["domain"].to_list(), dict.fromkeys(cells["domain"].to_list(), 0), []
-    while any(of_family.values()):
-        for left in of_family.values():
-            if left:
-                i = min(left, key=lambda i: used[domains[i]])
-                left.remove(i)
-                used[domains[i]] += 1
-                ranked.append(i)
-    rank = np.empty(len(ranked), np.int64)
-    rank[ranked] = np.arange(len(ranked))
+    families, domains, weights = (cells[name].to_list() for name in ("family", "domain", "weight"))
+    rank = np.empty(len(cells), np.int64)
+    for weight in set(weights):
+        of_family: dict[int, list[int]] = {}
+        for i in np.argsort(draws).tolist():
+            if weights[i] == weight:
+                of_family.setdefault(families[i], []).append(i)
+        used, ranked = dict.fromkeys(domains, 0), list[int]()
+        while any(of_family.values()):
+            for left in of_family.values():
+                if left:
+                    i = min(left, key=lambda i: used[domains[i]])
+                    left.remove(i)
+                    used[domains[i]] += 1
+                    ranked.append(i)
+        rank[ranked] = np.arange(len(ranked))
     return rank
 
 
@@ -184,7 +192,7 @@ def _segments(category: _Category, blocks: pl.DataFrame, first_block: int) -> pl
     seeds, base = blocks["seeds"].to_numpy(), blocks["base"].to_numpy()
     levels = range(len(category.levels))
     keys = [int(key_of(category.seed, f"turn/{n}/{b}")) for n, b in zip(blocks["name"], base, strict=True)]
-    order = np.argsort(keys)
+    turn = (np.argsort(keys) + 0.5) / max(1, len(keys))
     found = [("seed", base, seeds, np.zeros_like(seeds))]
 
     def share(origin: str, caps: list[Ints], weights: Ints, targets: list[Ints]) -> None:
@@ -198,7 +206,7 @@ def _segments(category: _Category, blocks: pl.DataFrame, first_block: int) -> pl
             raise CrowdedError(origin, f"{category.name}: {error} for origin {origin}: {hint}") from error
         skip = np.zeros_like(seeds)
         for n, cap, target in zip(parts.tolist(), caps, targets, strict=True):
-            counts = apportion(n, np.where(cap > 0, seeds, 0), cap, order)
+            counts = apportion(n, np.where(cap > 0, seeds, 0), cap, turn)
             found.append((origin, target, counts, skip.copy()))
             skip += counts
 

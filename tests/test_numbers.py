@@ -93,7 +93,9 @@ def test_seeds_per_level_give_all_rows_the_level_shares(n: int, p: float, v: flo
     st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (1.0, 0.0, 0.0)]),
 )
 def test_splits_of_many_small_strata_hold_overall(sizes: list[int], shares: tuple[float, float, float]) -> None:
-    blocks = pl.DataFrame({"stratum": range(len(sizes)), "groups": sizes, "held_out": [False] * len(sizes)})
+    blocks = pl.DataFrame(
+        {"stratum": range(len(sizes)), "groups": sizes, "rows": sizes, "held_out": [False] * len(sizes)}
+    )
     cut = with_split_cuts(blocks, shares)
     counts = [cut["cut_1"].sum(), (cut["cut_2"] - cut["cut_1"]).sum(), (pl.Series(sizes) - cut["cut_2"]).sum()]
     assert (cut["cut_1"] <= cut["cut_2"]).all()
@@ -115,7 +117,7 @@ def test_a_family_of_twice_the_weight_gets_twice_the_seeds(tmp_path: Path) -> No
         seeds = plan.capacity().group_by("family").agg(pl.sum("seeds")).sort("family")
         shares[label] = dict(seeds.rows())
     of = heavy[1]
-    assert shares["heavy"][of] > 1.5 * shares["even"][of]
+    assert shares["heavy"][of] >= 1.5 * shares["even"][of]
     assert sum(shares["heavy"].values()) == sum(shares["even"].values())
 
 
@@ -127,13 +129,13 @@ def test_a_family_of_twice_the_weight_gets_twice_the_seeds(tmp_path: Path) -> No
 def test_shares_in_turn_are_exact_and_within_one_of_their_part(
     total: int, weights: list[float], random: Random
 ) -> None:
-    order = random.sample(range(len(weights)), len(weights))
-    counts = apportion(total, weights, order=order)
+    turn = [(i + 0.5) / len(weights) for i in random.sample(range(len(weights)), len(weights))]
+    counts = apportion(total, weights, turn=turn)
     assert counts.sum() == total
     assert all(abs(n - total * w / sum(weights)) < 1 + 1e-6 for n, w in zip(counts, weights, strict=True))
 
 
 def test_small_shares_have_their_part_beside_large_ones() -> None:
     weights = [8.0] * 10 + [3.0] * 100  # parts of 0.42 and 0.16 each: by size alone, the large ones would all be served
-    counts = [apportion(20, weights, order=np.random.default_rng(i).permutation(110)) for i in range(20)]
+    counts = [apportion(20, weights, turn=(np.random.default_rng(i).permutation(110) + 0.5) / 110) for i in range(20)]
     assert 14 <= np.mean([c[10:].sum() for c in counts]) <= 18
