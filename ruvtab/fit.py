@@ -20,6 +20,8 @@ MAX_ITERATIONS = 100
 def fitted(df: pl.DataFrame, labels: Sequence[str], encoder: str | None = None) -> Router:
     """Fit one linear model per label on each row's input, and once more on input with context where there is one.
 
+    Every value of a label counts as much as another: the shares of a dataset are not those of anybody's traffic.
+
     Needs input, context and the labels, without nulls. The same rows give the same router: the solver draws nothing.
 
     Raises ConfigError where scikit-learn is missing or a label has one value only.
@@ -37,7 +39,9 @@ def fitted(df: pl.DataFrame, labels: Sequence[str], encoder: str | None = None) 
     for label in labels:
         values = pl.concat([df[label], with_context[label]])
         names[label] = sorted(values.unique().to_list())
-        model = logistic(C=PENALTY, max_iter=MAX_ITERATIONS, tol=1e-3).fit(features, values.to_numpy())
+        model = logistic(C=PENALTY, max_iter=MAX_ITERATIONS, tol=1e-3, class_weight="balanced").fit(
+            features, values.to_numpy()
+        )
         w: Floats = np.asarray(model.coef_, np.float32)
         b: Floats = np.asarray(model.intercept_, np.float32)
         if len(names[label]) == 2:  # one row stands for both
