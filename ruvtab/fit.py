@@ -14,7 +14,7 @@ from ruvtab.tokens import N_FEATURES, counted
 
 # inverse strength of the L2 penalty
 PENALTY = 5.0
-MAX_ITERATIONS = 100
+MAX_ITERATIONS = 300
 
 
 def fitted(df: pl.DataFrame, labels: Sequence[str], encoder: str | None = None) -> Router:
@@ -39,7 +39,7 @@ def fitted(df: pl.DataFrame, labels: Sequence[str], encoder: str | None = None) 
     for label in labels:
         values = pl.concat([df[label], with_context[label]])
         names[label] = sorted(values.unique().to_list())
-        model = logistic(C=PENALTY, max_iter=MAX_ITERATIONS, tol=1e-3, class_weight="balanced").fit(
+        model = logistic(C=PENALTY, max_iter=MAX_ITERATIONS, tol=1e-4, class_weight="balanced").fit(
             features, values.to_numpy()
         )
         w: Floats = np.asarray(model.coef_, np.float32)
