@@ -137,8 +137,7 @@ def main() -> None:
     for part in tables:
         printed(part)
     if chosen.record is not None:
-        meta = prepared()[0].meta
-        found = {"pack": f"{meta.name} {meta.version}", "tables": tables, "meaning": MEANING}
+        found = {"pack": prepared()[0].digest, "tables": tables, "meaning": MEANING}
         chosen.record.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"\n{time.perf_counter() - started:,.0f} s")
 

@@ -18,7 +18,7 @@ from ruvtab.config import DatasetConfig
 from ruvtab.engine import in_order, n_threads
 from ruvtab.errors import ConfigError, OutputError
 from ruvtab.manifest import MANIFEST, Tally, file_problem, fingerprint, read_manifest
-from ruvtab.partial import BUILD, PARTIAL, finished, identity
+from ruvtab.partial import BUILD, PARTIAL, compared, finished, identity
 from ruvtab.plan import Plan, planned
 from ruvtab.prepare import prepared
 from ruvtab.render import Renderer
@@ -130,7 +130,9 @@ def merge(out: str | Path, *, pack: Path | None = None, progress: Progress | Non
     except (OSError, ValueError, KeyError, TypeError) as error:
         fix = "make one: ruvtab build OUT --shard-rows N --shard 1/4"
         raise OutputError(f"{target} holds no build that was begun in parts ({error}); {fix}") from error
-    layout = Layout(plan_of(config).n_rows, **(settings | {"formats": tuple(settings["formats"])}))
+    plan = plan_of(config)
+    layout = Layout(plan.n_rows, **(settings | {"formats": tuple(settings["formats"])}))
+    compared(str(target), identity(plan, layout, fingerprint(plan)), None, read, [], overwrite=False)
     if missing := [shard for shard in range(layout.n_shards) if not is_recorded(target / PARTIAL, shard)]:
         some = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
         raise OutputError(

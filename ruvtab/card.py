@@ -36,7 +36,7 @@ Fingerprint `{mark}`. Rebuild exactly with the same ruvtab version and this conf
 
 {shares}
 
-{_truth(f"{meta.name} {meta.version}")}## Files
+{_truth(plan.pack.digest)}## Files
 
 | file | rows | bytes |
 |---|---|---|
@@ -46,13 +46,13 @@ Licence of the pack: {meta.licence}.
 """
 
 
-def _truth(pack: str) -> str:
-    """Tell what routers trained on the pack's data were measured to do, where that was recorded for this version."""
+def _truth(digest: str) -> str:
+    """Tell what routers trained on the pack's data were measured to do, where that was recorded of this very pack."""
     try:
         found = json.loads((default_pack().parent / "measured.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
-    if found["pack"] != pack:
+    if found["pack"] != digest:
         return ""
     parts = [f"{part['title']}\n\n{_table(part['header'], part['lines'])}" for part in found["tables"]]
     return "\n\n".join(["## What it teaches", *parts, found["meaning"]]) + "\n\n"

@@ -60,6 +60,8 @@ def build_into(
         if overwrite and begun != ours:
             store.remove(PARTIAL)
         store.delete(MANIFEST)
+        for entry in manifest["files"] if manifest is not None and overwrite else ():
+            store.delete(entry["name"])
         store.write(f"{PARTIAL}/{BUILD}", json.dumps(ours, indent=2))
         renderer = Renderer(plan)
         tally, entries = Tally(renderer), dict[str, dict[str, Any]]()

@@ -16,6 +16,7 @@ from ruvtab.errors import ConfigError, DataError
 from ruvtab.evaluate import Routing, evaluate
 from ruvtab.fit import fitted
 from ruvtab.measures import accuracy, calibration_error, confusion, macro_f1
+from ruvtab.pack import default_pack
 from ruvtab.prepare import prepared
 from ruvtab.router import load, routing_of
 
@@ -161,3 +162,10 @@ def test_what_is_no_router_is_told(spoil: object, told: str, tmp_path: Path) -> 
 )
 def test_wrong_arguments_are_told(arguments: tuple[str, ...], told: str, labelled: Path) -> None:
     assert told in run(*(a.format(labelled=labelled) for a in arguments), code=2)
+
+
+def test_a_card_tells_what_was_measured_of_its_very_pack_only(dataset: Path, built: Path) -> None:
+    recorded = json.loads((default_pack().parent / "measured.json").read_text())["pack"]
+    told = "## What it teaches" in (dataset / "README.md").read_text()
+    assert told == (recorded == prepared()[0].digest)
+    assert "## What it teaches" not in (built / "README.md").read_text()

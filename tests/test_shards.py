@@ -185,3 +185,15 @@ def test_parts_that_cannot_be_are_refused(small: Path, tmp_path: Path, part: str
     )
     assert told in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_merging_with_another_pack_is_refused_and_keeps_the_parts(small: Path, sharded: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(sharded, tmp_path / "out"))
+    same = ("--pack", small, "--seed", 3, "--shard-rows", 250, "--formats", "parquet", "--overwrite")
+    here("build", out, *same, "--shard", "1/2")
+    before = content(out)
+    other = Path(shutil.copytree(small, tmp_path / "other"))
+    with (other / "pack.toml").open("a") as file:
+        file.write("# changed\n")
+    assert "hash" in here("merge", out, "--pack", other, code=2)
+    assert content(out) == before

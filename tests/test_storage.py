@@ -77,6 +77,9 @@ def test_a_bucket_gets_the_files_a_folder_gets(
     assert "holds a dataset of another config: seed 42 there, 3 here" in said
     here("build", url(bucket), "--pack", small, "--seed", 3, *SAME, *flags(options), "--overwrite")
     assert json.loads(files(bucket)[MANIFEST])["config"]["seed"] == 3
+    here("build", url(bucket), "--pack", small, "--formats", "parquet", *flags(options), "--overwrite")
+    listed = {entry["name"] for entry in json.loads(files(bucket)[MANIFEST])["files"]}
+    assert set(files(bucket)) == {MANIFEST, *listed}
 
 
 def test_a_connection_cut_leaves_no_dataset_and_the_same_call_goes_on(
